@@ -1,0 +1,1 @@
+"""Benchmarks of fastscore; not part of the installed package."""

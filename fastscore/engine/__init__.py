@@ -1,0 +1,1 @@
+"""The machine room: jit policy, random streams, tiles, blocks, moments, launch."""

@@ -1,0 +1,116 @@
+"""The run of a plain Python f, called NumPy-style on batches, one call at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastscore.engine import blocks
+from fastscore.engine.launch import reference_value
+from fastscore.engine.problem import Problem
+
+#: Elements of a batch: large enough to hide Python's overhead, small enough for the cache.
+_BATCH_ELEMENTS = 2**16
+
+
+class CallbackRun:
+    """Blocks of a problem, with f and its direct term evaluated by Python.
+
+    Parameters
+    ----------
+    problem : Problem
+        With ``direct=GIVEN`` when there is a direct term.
+    f : callable
+        ``f(X) -> (rows,)``.
+    direct : callable or None
+        ``direct(X) -> (rows, P)``.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        f: Callable[[np.ndarray], Any],
+        direct: Callable[[np.ndarray], Any] | None,
+    ) -> None:
+        self.problem = problem
+        self.f = f
+        self.direct = direct
+        self.reference = 0.0
+        self.sums = np.zeros((problem.cut.folds, problem.slot))
+        self.flags = np.zeros(blocks.FLAGS, np.int64)
+
+    @property
+    def samples(self) -> int:
+        """Samples of the blocks merged so far."""
+        cut = self.problem.cut
+        return min(int(self.flags[blocks.MERGED]) * cut.block, cut.n)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the run has ended early."""
+        return bool(self.flags[blocks.STATUS] != 0)
+
+    def rounds(self, progress: Callable[[int], None] | None = None) -> None:
+        """Run all blocks, a batch of whole blocks at a time."""
+        problem, cut = self.problem, self.problem.cut
+        family, size = problem.family, problem.family.size
+        stream, scratch, x, values, columns = (buffer[0] for buffer in problem.buffers(1))
+        slot = np.zeros(problem.slot)
+        per_batch = min(cut.blocks, max(1, _BATCH_ELEMENTS // (cut.d * cut.block)))
+        samples = np.empty((cut.d, per_batch * cut.block))
+        for first in range(0, cut.blocks, per_batch):
+            batch = range(first, min(first + per_batch, cut.blocks))
+            begins = {block: (block - first) * cut.block for block in batch}
+            for block in batch:
+                blocks.draw(problem.table, family.packed, problem.key, block, stream, scratch,
+                            x, samples, begins[block])  # fmt: skip
+            rows = min(batch.stop * cut.block, cut.n) - first * cut.block
+            seen = samples[:, :rows].T
+            seen.flags.writeable = False
+            f = checked("f", self._call(self.f, seen, first * cut.block), (rows,))
+            direct = np.empty((0, size))
+            if self.direct is not None:
+                given = self._call(self.direct, seen, first * cut.block)
+                direct = checked("direct", given, (rows, size))
+            if first == 0:
+                self.reference = reference_value(f)
+            for block in batch:
+                if not blocks.absorb(
+                    problem.table, family.packed, family.index, problem.args, self.reference,
+                    block, samples, begins[block], f, direct, self.flags, x, values, columns,
+                    slot, self.sums,
+                ):  # fmt: skip
+                    return
+            if progress is not None:
+                progress(self.samples)
+
+    def _call(self, function: Callable[[np.ndarray], Any], x: np.ndarray, first: int) -> Any:
+        try:
+            return function(x)
+        except Exception as error:
+            error.add_note(f"raised by f on samples {first} to {first + len(x) - 1}")
+            raise
+
+
+def checked(name: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """What f returned, as float64 of the expected shape.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not real, or of another shape.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{name} returned {type(values).__name__} of dtype {array.dtype}: "
+            "real numbers are expected"
+        )
+    if array.shape != shape:
+        raise ValueError(
+            f"{name} returned shape {array.shape} for a batch of shape ({shape[0]}, d): "
+            f"it must return shape {shape}"
+        )
+    return np.ascontiguousarray(array, dtype=np.float64)

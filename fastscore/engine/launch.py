@@ -1,0 +1,227 @@
+"""The launch: rounds of blocks on one thread, under ``prange``, or on Python threads.
+
+A guest must survive its host (measured with Numba 0.68): two Python threads in a ``prange``
+of the workqueue layer abort the process; a forked child which enters OpenMP is killed.  There
+the same blocks run on Python threads with the serial driver, to the same bits.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any
+
+import numba
+import numpy as np
+
+from fastscore.engine import blocks
+from fastscore.engine.problem import Problem
+from fastscore.engine.streams import key_of
+from fastscore.engine.tiles import tiling
+
+#: Seconds that a round should take: Ctrl-C, progress and stopping rules wait for its end.
+ROUND = 0.05
+#: Seconds of work below which threads cost more than they bring.
+_WORTH_THREADS = 2e-4
+_SECONDS_PER_ELEMENT = 2e-9
+_IN_FLIGHT = 32
+_PILOT_ROWS = 16
+_SLOT_DOUBLES = 2**16
+
+_forked = False
+
+
+def _mark_forked() -> None:
+    global _forked
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_mark_forked)
+
+
+class Run:
+    """Blocks of a problem, run in rounds into the sums of their folds.
+
+    Attributes
+    ----------
+    sums : ndarray
+        Sums by fold of the blocks merged so far.
+    flags : ndarray
+        What driver and Python tell each other, see `blocks.FLAGS`.
+    """
+
+    def __init__(self, problem: Problem, threads: int | None) -> None:
+        self.problem = problem
+        self.sums = np.zeros((problem.cut.folds, problem.slot))
+        self.flags = np.zeros(blocks.FLAGS, np.int64)
+        self.reference, cost = _pilot(problem)
+        self.cost = cost + problem.cut.d * _SECONDS_PER_ELEMENT
+        self.workers = self._workers(threads)
+        self.parallel = self.workers > 1 and prange_is_safe()
+
+    def _workers(self, threads: int | None) -> int:
+        cut = self.problem.cut
+        if cut.blocks == 1 or threads == 1 or cut.n * self.cost < _WORTH_THREADS:
+            return 1
+        return min(cut.blocks, numba.get_num_threads() if threads is None else threads)
+
+    @property
+    def samples(self) -> int:
+        """Samples of the blocks merged so far."""
+        cut = self.problem.cut
+        return min(int(self.flags[blocks.MERGED]) * cut.block, cut.n)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the run has ended early."""
+        return bool(self.flags[blocks.STATUS] != 0)
+
+    def rounds(self, progress: Callable[[int], None] | None = None) -> None:
+        """Run all blocks; KeyboardInterrupt leaves the merged blocks' sums intact."""
+        cut = self.problem.cut
+        block_seconds = self.cost * cut.block
+        watched = block_seconds > 2 * ROUND
+        if watched:  # f is slow: ask for a stop between chunks of a few calls of it
+            self.problem.table[blocks.CHUNK] = max(1, int(ROUND / self.cost))
+        work = self._driver()
+        done = 0
+        step = self._step(block_seconds)
+        while done < cut.blocks and not self.failed:
+            last = min(done + step, cut.blocks)
+            start = time.perf_counter()
+            if watched:
+                _watch(lambda first=done, end=last: work(first, end), self.flags)
+            else:
+                work(done, last)
+            seconds = (time.perf_counter() - start) / (last - done) * self.workers
+            done = last
+            step = min(self._step(seconds), 4 * step)
+            if progress is not None:
+                progress(self.samples)
+
+    def _step(self, block_seconds: float) -> int:
+        return max(self.workers, int(self.workers * ROUND / max(block_seconds, 1e-9)))
+
+    def _driver(self) -> Callable[[int, int], None]:
+        problem = self.problem
+        family = problem.family
+        head = (problem.table, family.packed, family.index, problem.args, problem.key,
+                self.reference)  # fmt: skip
+        if self.workers == 1 or self.parallel:
+            run = blocks.run_parallel if self.parallel else blocks.run_serial
+            buffers = problem.buffers(self.workers)
+            in_flight = self._in_flight()
+            slots = np.zeros((in_flight, problem.slot))
+            statuses = np.zeros(in_flight, np.int64)
+            return lambda first, last: run(
+                *head, first, last, self.flags, *buffers, slots, statuses, self.sums
+            )
+        return self._python_threads(head)
+
+    def _in_flight(self) -> int:
+        if self.workers == 1:
+            return 1
+        return self.workers * max(2, min(_IN_FLIGHT, _SLOT_DOUBLES // self.problem.slot))
+
+    def _python_threads(self, head: tuple[Any, ...]) -> Callable[[int, int], None]:
+        """The serial driver on a share of the blocks per thread, each into a row of its own."""
+        problem, workers = self.problem, self.workers
+        buffers = [problem.buffers(1) for _ in range(workers)]
+        slots = [np.zeros((1, problem.slot)) for _ in range(workers)]
+        rows = np.zeros((self._in_flight(), problem.slot))
+        flags = np.zeros((workers, blocks.FLAGS), np.int64)
+
+        def share(worker: int, first: int, last: int) -> None:
+            flags[worker, blocks.STOP] = self.flags[blocks.STOP]
+            blocks.run_serial(
+                *head, first, last, flags[worker], *buffers[worker], slots[worker],
+                np.zeros(1, np.int64), rows,
+            )  # fmt: skip
+
+        def work(first: int, last: int) -> None:
+            with ThreadPoolExecutor(workers) as pool:
+                for begin in range(first, last, len(rows)):
+                    count = min(last - begin, len(rows))
+                    rows[:] = 0.0
+                    ends = [begin + count * i // workers for i in range(workers + 1)]
+                    list(pool.map(share, range(workers), ends[:-1], ends[1:]))
+                    failed = flags[flags[:, blocks.STATUS] != 0]
+                    good = failed[:, blocks.FAILED].min() if len(failed) else begin + count
+                    blocks.merge(problem.table, rows, begin, good, self.sums, self.flags)
+                    if len(failed):
+                        first = failed[np.argmin(failed[:, blocks.FAILED])]
+                        merged = self.flags[blocks.MERGED]
+                        self.flags[:] = first
+                        self.flags[blocks.MERGED] = merged
+                        return
+
+        return work
+
+
+def _pilot(problem: Problem) -> tuple[float, float]:
+    """A reference value for f, from a few samples of a stream of its own, and f's cost.
+
+    Sums of f with a large offset would cancel, so w = f - reference is summed; the choice of
+    the reference cancels out of every result, up to rounding.
+    """
+    rows = max(1, min(_PILOT_ROWS, problem.cut.n // _PILOT_ROWS))
+    stream, scratch, x, values = (buffer[0] for buffer in problem.buffers(1)[:4])
+    start = time.perf_counter()
+    blocks.pilot(problem.table, problem.family.packed, problem.args, problem.key, stream,
+                 scratch, x, values, rows)  # fmt: skip
+    seconds = (time.perf_counter() - start) / rows
+    return reference_value(values[:rows]), seconds
+
+
+def reference_value(values: np.ndarray) -> float:
+    """The median of the finite values, which no single outlier moves; 0 if there are none."""
+    finite = np.sort(values[np.isfinite(values)])
+    return float(finite[finite.size // 2]) if finite.size else 0.0
+
+
+def prange_is_safe() -> bool:
+    """Whether a parallel region may be entered here, under the layer that the host chose."""
+    numba.get_num_threads()  # starts the threading layer, as any parallel kernel would
+    layer = numba.threading_layer()
+    return layer == "tbb" or (layer == "omp" and not _forked)
+
+
+def _watch(work: Callable[[], None], flags: np.ndarray) -> None:
+    """Run long work on a helper thread, so that Ctrl-C reaches Python and stops it."""
+    if threading.current_thread() is not threading.main_thread():
+        work()
+        return
+    with ThreadPoolExecutor(1) as pool:
+        future: Future[None] = pool.submit(work)
+        try:
+            while True:
+                try:
+                    return future.result(timeout=ROUND)
+                except FutureTimeoutError:
+                    if future.done():
+                        raise
+        except KeyboardInterrupt:
+            flags[blocks.STOP] = 1
+            raise
+
+
+def draw_block(problem: Problem, block: int) -> np.ndarray:
+    """Samples of one block, of shape (rows, d)."""
+    out = np.empty((problem.cut.d, problem.cut.rows_of(block)))
+    stream, scratch, x = (buffer[0] for buffer in problem.buffers(1)[:3])
+    blocks.draw(
+        problem.table, problem.family.packed, problem.key, block, stream, scratch, x, out, 0
+    )
+    return np.ascontiguousarray(out.T)
+
+
+def draw_samples(family: Any, n: int, seed: int) -> np.ndarray:
+    """The n samples, of shape (n, d), of a seed."""
+    cut = tiling(n, family.d)
+    problem = Problem(family, cut, key_of(seed))
+    return np.concatenate([draw_block(problem, block) for block in range(cut.blocks)])

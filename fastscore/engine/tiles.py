@@ -1,0 +1,85 @@
+"""Tiles, blocks and folds: how n samples of d coordinates are cut up.
+
+A *tile* fits the cache and is stored by columns: coordinate k of its samples lies
+contiguous at ``k * stride``.  A *block* is many tiles, and is the unit of stream, slot and
+merge.  Block b belongs to fold ``b % folds``.  All follow from (n, d) alone, never from the
+number of threads, so that the answer does not either.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+#: Folds of the cross-fitted coefficients.
+FOLDS = 10
+#: Up to here f sees a column-wise tile in place and is compiled for its very d; beyond,
+#: f gets contiguous copies of the rows.
+FEW_COLUMNS = 48
+
+_TILE_ELEMENTS = 2**15
+_BLOCK_ELEMENTS = 2**15
+_BLOCK_ROWS = 256
+_MULTIPLE = 16
+_PAD = 8
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """The cut of n samples of d coordinates.
+
+    Attributes
+    ----------
+    n, d : int
+        Samples and coordinates.
+    rows : int
+        Samples of a full tile.
+    block : int
+        Samples of a full block.
+    blocks, folds : int
+        Their number; no fold is empty.
+    """
+
+    n: int
+    d: int
+    rows: int
+    block: int
+    blocks: int
+    folds: int
+
+    @property
+    def stride(self) -> int:
+        """Doubles from one column of a tile to the next."""
+        return stride_of(self.d)
+
+    def rows_of(self, block: int) -> int:
+        """Samples of one block."""
+        return min(self.block, self.n - block * self.block)
+
+
+@lru_cache(maxsize=256)
+def tiling(n: int, d: int) -> Tiling:
+    """Cut n samples of d coordinates; few samples shrink the blocks until each fold has one."""
+    rows = tile_rows(d)
+    block = -(-max(_BLOCK_ELEMENTS // d, _BLOCK_ROWS) // rows) * rows
+    folds = min(FOLDS, n)
+    block = min(block, max(1, n // folds))
+    return Tiling(n, d, min(rows, _round_up(block)), block, -(-n // block), folds)
+
+
+def tile_rows(d: int) -> int:
+    """Samples of a tile: it stays in L1 for few coordinates, in L2 for many."""
+    if d <= 2:
+        return 2048 // d
+    if d <= FEW_COLUMNS:
+        return 512
+    return max(_MULTIPLE, min(_TILE_ELEMENTS // d, 512), min(64, 2**20 // d)) // _MULTIPLE * _MULTIPLE
+
+
+def stride_of(d: int) -> int:
+    """Doubles between columns: padded, since a stride of 4096 bytes thrashes the cache sets."""
+    return tile_rows(d) + _PAD
+
+
+def _round_up(rows: int) -> int:
+    return -(-rows // _MULTIPLE) * _MULTIPLE

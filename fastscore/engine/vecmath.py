@@ -1,0 +1,347 @@
+"""Elementary functions that LLVM turns into packed instructions.
+
+Numba's own ``math.log``, ``exp``, ``sin`` and ``cos`` are calls into libm: without Intel's SVML,
+which Numba's wheels do not have, a loop around them stays scalar, at 3 to 6 ns for each. The
+functions here are scalar too, but free of branches, calls and conversions between integers and
+floats, so that LLVM inlines them into a loop over arrays and vectorises that loop, with AVX2 as
+well as with AVX-512. What keeps it so:
+
+- ``error_model="numpy"``: a division is a division, not a test for zero;
+- a choice is a ternary between two values that are both computed already;
+- rounding to an integer adds and subtracts 1.5 * 2**52, and an exponent becomes a float by
+  writing it into the low bits of 2**52. Both tricks die under the fastmath flag ``reassoc``,
+  which therefore appears nowhere.
+
+The flags belong to the instructions and survive inlining: a caller compiled with
+``fastmath=True`` gets the same bits, infinities and NaNs included.
+
+The coefficients come from ``tools/fit_polynomials.py``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+__all__ = [
+    "SINCOS_LIMIT",
+    "bits_float",
+    "exp",
+    "float_bits",
+    "log",
+    "quarter_turns",
+    "radius",
+    "sincos",
+]
+
+# For arguments that a user can reach, and for our own random bits, which are always finite.
+_on_any = njit(error_model="numpy", fastmath={"contract", "nsz"})
+_on_bits = njit(error_model="numpy", fastmath={"contract", "nsz", "arcp", "nnan", "ninf"})
+
+SINCOS_LIMIT = float(2**25)
+"""The largest absolute value of an argument of `sincos`."""
+
+# Bits of a double: eleven of exponent above 52 of mantissa, 1023 standing for 2**0.
+_SMALLEST_NORMAL = 2.0**-1022
+_MANTISSA = np.uint64(0x000FFFFFFFFFFFFF)
+_ONE_BITS = np.uint64(0x3FF0000000000000)
+_SQRT_HALF_BITS = np.uint64(0x3FE6A09E667F3BCD)
+_BELOW_ONE = np.uint64(0x3FF0000000000000 - 0x3FE6A09E667F3BCD)
+_BIG_BITS = np.uint64(0x4330000000000000)  # of 2**52
+_BIG_BIASED = 2.0**52 + 1023.0
+_ROUND = 1.5 * 2.0**52
+_ROUND_BIASED = 1.5 * 2.0**52 + 2046.0
+_LOW_12 = np.uint64(0xFFF)
+_0, _1, _2 = np.uint64(0), np.uint64(1), np.uint64(2)
+_6, _12 = np.uint64(6), np.uint64(12)
+_52, _62, _63 = np.uint64(52), np.uint64(62), np.uint64(63)
+
+# log 2 and pi / 2 as sums; an integer below 2**13 (2**25) times a part but the last is exact.
+_LN2_HIGH, _LN2_LOW = (0.6931471805592082, 7.371002565167799e-13)
+_HALF_PI_HIGH, _HALF_PI_MIDDLE, _HALF_PI_LOW = (
+    1.570796325802803,
+    9.920935739593517e-10,
+    5.721188726109832e-18,
+)
+_LOG2_E = 1.4426950408889634
+_TWO_OVER_PI = 0.6366197723675814
+_128_LN2 = 88.722839111673
+
+# The polynomials, lowest degree first, all made by tools/fit_polynomials.py.
+# (2 atanh(s) - 2 s) / s**3 in z = s**2; error 1.8e-18
+_LOG = (
+    0.6666666666666734,
+    0.3999999999941468,
+    0.2857142874238657,
+    0.2222219857327714,
+    0.18183564322059806,
+    0.1531405063910325,
+    0.1479594897518347,
+)
+# (exp(r) - 1 - r) / r**2 in r; error 1.1e-17
+_EXP = (
+    0.5000000000000011,
+    0.16666666666666413,
+    0.041666666666530267,
+    0.008333333333494331,
+    0.0013888888943598258,
+    0.00019841269506785012,
+    2.480149313562498e-05,
+    2.7557586261704624e-06,
+    2.763023411518955e-07,
+    2.50000737471787e-08,
+)
+# (sin(r) - r) / r**3 in q = r**2; error 7.7e-18
+_SIN = (
+    -0.166666666666666,
+    0.008333333333316482,
+    -0.00019841269825934138,
+    2.7557312544779636e-06,
+    -2.505060023929069e-08,
+    1.5888585971070624e-10,
+)
+# (cos(r) - 1 + r**2 / 2) / r**4 in q = r**2; error 9.1e-19
+_COS = (
+    0.0416666666666666,
+    -0.0013888888888874138,
+    2.4801587289491847e-05,
+    -2.755731435524748e-07,
+    2.087572368514805e-09,
+    -1.1359669902273635e-11,
+)
+# -2 log(m) + 2 log(2) (m + 126) in h = m - 1.5; error 1.5e-13
+_RADIUS = (
+    175.94160082656958,
+    0.05296102778801046,
+    0.44444444451430726,
+    -0.1975308644455938,
+    0.09876542628091577,
+    -0.05267488464152403,
+    0.029264015778194406,
+    -0.016722473300601455,
+    0.009751764260065842,
+    -0.0057770772520230294,
+    0.0034920238072378026,
+    -0.0021255207906640794,
+    0.0011767664114764862,
+    -0.0006997834317498412,
+    0.0007345533820205768,
+    -0.00048306122950869716,
+)
+# sin(pi v / 2) / v in q = v**2; error 1.7e-15
+_TURN_SIN = (
+    1.570796326794853,
+    -0.6459640975013571,
+    0.07969262608963198,
+    -0.0046817519870518045,
+    0.00016042684762126576,
+    -3.5528702430012194e-06,
+)
+# cos(pi v / 2) in q = v**2; error 1.0e-16
+_TURN_COS = (
+    1.0,
+    -1.2337005501361513,
+    0.25366950789986553,
+    -0.02086348073496046,
+    0.0009192599501487744,
+    -2.5200135645057872e-05,
+    4.6553012639811474e-07,
+)
+
+
+def _bit_cast(source: types.Type, target: types.Type, llvm_target: ir.Type) -> Any:
+    """Make an intrinsic that reads 64 bits of one type as another type."""
+
+    @intrinsic
+    def cast(typing_context, value):
+        def codegen(context, builder, signature, args):
+            return builder.bitcast(args[0], llvm_target)
+
+        return target(source), codegen
+
+    return cast
+
+
+float_bits = _bit_cast(types.float64, types.uint64, ir.IntType(64))
+"""The 64 bits of a float64, as a uint64."""
+
+bits_float = _bit_cast(types.uint64, types.float64, ir.DoubleType())
+"""The float64 whose bits are those of a uint64."""
+
+
+@_on_any
+def log(x: float) -> float:
+    """Natural logarithm, for every double.
+
+    Parameters
+    ----------
+    x : float
+
+    Returns
+    -------
+    float
+        log(x) with a relative error below 2.5e-16; -inf at 0, NaN below 0.
+    """
+    tiny = x < _SMALLEST_NORMAL
+    bits = float_bits(x * 2.0**54 if tiny else x)
+    bias = _BIG_BIASED + 54.0 if tiny else _BIG_BIASED
+
+    # x = 2**k (1 + f) with 1 + f between sqrt(1/2) and sqrt(2)
+    shifted = bits + _BELOW_ONE
+    k = bits_float((shifted >> _52) | _BIG_BITS) - bias
+    f = bits_float((shifted & _MANTISSA) + _SQRT_HALF_BITS) - 1.0
+
+    # log(1 + f) = 2 atanh(s) = f - s (f - s**2 tail)
+    s = f / (2.0 + f)
+    z = s * s
+    w = z * z
+    c0, c1, c2, c3, c4, c5, c6 = _LOG
+    tail = (c0 + c1 * z) + ((c2 + c3 * z) + ((c4 + c5 * z) + c6 * w) * w) * w
+    value = k * _LN2_HIGH + (f - (s * (f - z * tail) - k * _LN2_LOW))
+
+    value = value if x < math.inf else x
+    value = math.nan if x < 0.0 else value
+    return -math.inf if x == 0.0 else value
+
+
+@_on_any
+def exp(x: float) -> float:
+    """Exponential function, for every double.
+
+    Parameters
+    ----------
+    x : float
+
+    Returns
+    -------
+    float
+        exp(x) with a relative error below 2.5e-16, or of one unit of the last place where it is
+        subnormal; inf where it overflows.
+    """
+    # Beyond these bounds nothing changes any more. A NaN passes both comparisons.
+    x = 710.0 if x > 710.0 else x
+    x = -746.0 if x < -746.0 else x
+
+    # x = k log(2) + r; the low twelve bits of `rounded` hold k + 2046
+    rounded = x * _LOG2_E + _ROUND_BIASED
+    k = rounded - _ROUND_BIASED
+    r = (x - k * _LN2_HIGH) - k * _LN2_LOW
+
+    q = r * r
+    w = q * q
+    c0, c1, c2, c3, c4, c5, c6, c7, c8, c9 = _EXP
+    low = (c0 + c1 * r) + (c2 + c3 * r) * q
+    middle = (c4 + c5 * r) + (c6 + c7 * r) * q
+    tail = low + (middle + (c8 + c9 * r) * w) * w
+    value = 1.0 + (r + q * tail)
+
+    # 2**k in two factors, because it may be out of range where exp(x) is not
+    exponent = float_bits(rounded) & _LOW_12
+    half = exponent >> _1
+    return value * bits_float(half << _52) * bits_float((exponent - half) << _52)
+
+
+@_on_any
+def sincos(x: float) -> tuple[float, float]:
+    """Sine and cosine.
+
+    Parameters
+    ----------
+    x : float
+        An angle of at most `SINCOS_LIMIT` = 2**25 in absolute value.
+
+    Returns
+    -------
+    tuple of float
+        sin(x) and cos(x) with absolute errors below 2.5e-16; both NaN beyond the limit.
+    """
+    x = x if abs(x) <= SINCOS_LIMIT else math.nan
+
+    # x = k pi / 2 + r; the low two bits of `rounded` hold k modulo 4
+    rounded = x * _TWO_OVER_PI + _ROUND
+    k = rounded - _ROUND
+    r = ((x - k * _HALF_PI_HIGH) - k * _HALF_PI_MIDDLE) - k * _HALF_PI_LOW
+
+    q = r * r
+    w = q * q
+    s0, s1, s2, s3, s4, s5 = _SIN
+    c0, c1, c2, c3, c4, c5 = _COS
+    sin_tail = (s0 + s1 * q) + ((s2 + s3 * q) + (s4 + s5 * q) * w) * w
+    cos_tail = (c0 + c1 * q) + ((c2 + c3 * q) + (c4 + c5 * q) * w) * w
+    s = r + (r * q) * sin_tail
+    c = (1.0 - 0.5 * q) + w * cos_tail
+
+    quadrant = float_bits(rounded)
+    odd = (quadrant & _1) != _0
+    sin_sign = (quadrant & _2) << _62
+    cos_sign = ((quadrant + _1) & _2) << _62
+    sin_size = c if odd else s
+    cos_size = s if odd else c
+    return (
+        bits_float(float_bits(sin_size) ^ sin_sign),
+        bits_float(float_bits(cos_size) ^ cos_sign),
+    )
+
+
+@_on_bits
+def radius(word: int) -> float:
+    """Radius of the Box-Muller transform, sqrt(-2 log u).
+
+    Parameters
+    ----------
+    word : uint64
+        Random bits. The top 52, read as an integer j, make u = 1 - j / 2**52 in (0, 1].
+
+    Returns
+    -------
+    float
+        The radius; the error of its square is below 2e-13.
+    """
+    # u = 2**e m with m = 1.5 + h in [1, 2). The bits of u, exponent before mantissa, read e + m - 1
+    # as a fixed-point number, up to a constant: log2(u) but for a function of m alone. `line` is
+    # 1 + (e + 63 + m - 1) / 64.
+    bits = float_bits(2.0 - bits_float((word >> _12) | _ONE_BITS))
+    line = bits_float((bits >> _6) | _ONE_BITS)
+    h = bits_float((bits & _MANTISSA) | _ONE_BITS) - 1.5
+
+    h2 = h * h
+    h4 = h2 * h2
+    c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15 = _RADIUS
+    p0 = ((c0 - _128_LN2 * line) + c1 * h) + (c2 + c3 * h) * h2
+    p4 = (c4 + c5 * h) + (c6 + c7 * h) * h2
+    p8 = (c8 + c9 * h) + (c10 + c11 * h) * h2
+    p12 = (c12 + c13 * h) + (c14 + c15 * h) * h2
+    square = p0 + (p4 + (p8 + p12 * h4) * h4) * h4
+    return math.sqrt(max(square, 0.0))
+
+
+@_on_bits
+def quarter_turns(word: int) -> tuple[float, float]:
+    """Cosine and sine of an angle uniform on the circle.
+
+    Parameters
+    ----------
+    word : uint64
+        Random bits. The top 52, read as an integer j, give the angle (j / 2**52 - 1/2) pi / 2
+        within a quarter turn; bit 0 reflects it (cosine negated), bit 1 swaps cosine and sine.
+
+    Returns
+    -------
+    tuple of float
+        Cosine and sine, with absolute errors below 2.5e-15.
+    """
+    v = bits_float((word >> _12) | _ONE_BITS) - 1.5
+    q = v * v
+    s0, s1, s2, s3, s4, s5 = _TURN_SIN
+    c0, c1, c2, c3, c4, c5, c6 = _TURN_COS
+    s = v * (s0 + (s1 + (s2 + (s3 + (s4 + s5 * q) * q) * q) * q) * q)
+    c = c0 + (c1 + (c2 + (c3 + (c4 + (c5 + c6 * q) * q) * q) * q) * q) * q
+
+    c = bits_float(float_bits(c) ^ (word << _63))
+    swap = (word & _2) != _0
+    return (s if swap else c), (c if swap else s)

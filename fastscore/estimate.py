@@ -1,0 +1,237 @@
+"""The result: value and gradient with their standard errors, and how they print and plot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastscore.engine.moments import Moments
+from fastscore.families import Family
+from fastscore.variance.baselines import Solution, solve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Rows of a printed table; the middle of a longer one is left out.
+_ROWS = 24
+
+
+class Estimate:
+    """Value and gradient of an expectation, estimated from samples.
+
+    Attributes
+    ----------
+    n : int
+        Samples behind it; with ``nonfinite="omit"`` those at which f is finite.
+    seed : int
+        ``rng=seed`` gives the same samples again.
+    dof : int
+        Degrees of freedom of the standard errors.
+    baseline : str, float or None
+        What was subtracted from f.
+    bias : str
+        ``"none"``, or by what the estimate is biased.
+    nonfinite : int
+        Samples at which f was NaN or infinite.
+    stopped : str
+        Why the run ended: ``"n"``, all samples were drawn, or ``"interrupted"``.
+    seconds : float
+        Wall time of the call, compilation included.
+    """
+
+    def __init__(
+        self,
+        p: Family,
+        wrt: tuple[str, ...],
+        moments: Moments,
+        baseline: str | float | None,
+        *,
+        seed: int,
+        nonfinite_policy: str,
+        direct: bool,
+        stopped: str,
+        seconds: float,
+    ) -> None:
+        self._p = p
+        self._wrt = wrt
+        self._moments = moments
+        self._direct = direct
+        self.baseline = baseline
+        self.n = int(moments.units.sum())
+        self.seed = seed
+        self.dof = self.n - 1
+        self.nonfinite = moments.nonfinite
+        omitted = nonfinite_policy == "omit" and self.nonfinite
+        self.bias = "conditional on finite f" if omitted else "none"
+        self.stopped = stopped
+        self.seconds = seconds
+
+    @cached_property
+    def value(self) -> float:
+        """Estimate of ``E[f]``."""
+        return float(self._moments.reference + self._moments.w.sum() / self.n)
+
+    @cached_property
+    def value_stderr(self) -> float:
+        """Standard error of `value`; NaN for a single sample."""
+        if self.n < 2:
+            return float("nan")
+        w, ww = self._moments.w.sum(), self._moments.ww.sum()
+        return float(np.sqrt(max(ww - w * w / self.n, 0.0) / (self.n * (self.n - 1))))
+
+    @cached_property
+    def _slices(self) -> dict[str, tuple[slice, tuple[int, ...]]]:
+        """Where each chosen parameter lies in the flat gradient, and its shape."""
+        slices, start = {}, 0
+        for name in self._wrt:
+            array = self._p.parameters[name]
+            slices[name] = slice(start, start + array.size), array.shape
+            start += array.size
+        return slices
+
+    @cached_property
+    def _chosen(self) -> np.ndarray:
+        """Score coordinates of the chosen parameters."""
+        chosen, start = [], 0
+        for name, array in self._p.parameters.items():
+            if name in self._wrt:
+                chosen.append(np.arange(start, start + array.size))
+            start += array.size
+        return np.concatenate(chosen)
+
+    @cached_property
+    def _solution(self) -> Solution:
+        return solve(self._moments, self.baseline, self._chosen, self._direct)
+
+    def _by_name(self, flat: np.ndarray) -> Mapping[str, Any]:
+        """One array per parameter, in the parameter's shape."""
+        return MappingProxyType(
+            {name: flat[at].reshape(shape)[()] for name, (at, shape) in self._slices.items()}
+        )
+
+    @cached_property
+    def grad(self) -> Mapping[str, Any]:
+        """Gradient by parameter name, in the parameter's shape."""
+        return self._by_name(self._solution.grad)
+
+    @cached_property
+    def grad_stderr(self) -> Mapping[str, Any]:
+        """Standard errors of `grad`; NaN for a single sample."""
+        return self._by_name(self._solution.stderr)
+
+    @cached_property
+    def variance_ratio(self) -> Mapping[str, Any]:
+        """What the baseline bought: variance without one over variance with it.
+
+        2 halves the samples needed for a given error; below 1 the baseline hurts.
+        """
+        return self._by_name(self._solution.variance_ratio)
+
+    @property
+    def flat(self) -> np.ndarray:
+        """The gradient as one vector, in parameter order."""
+        return self._solution.grad.copy()
+
+    def interval(self, level: float = 0.95) -> Mapping[str, tuple[Any, Any]]:
+        """Confidence intervals (low, high) of each gradient, of Student's t with `dof`.
+
+        Raises
+        ------
+        ValueError
+            If ``level`` is not between 0 and 1.
+        """
+        half = self._quantile(level) * self._solution.stderr
+        low, high = (self._by_name(self._solution.grad + sign * half) for sign in (-1, 1))
+        return MappingProxyType({name: (low[name], high[name]) for name in self._wrt})
+
+    def value_interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Confidence interval (low, high) of `value`."""
+        half = self._quantile(level) * self.value_stderr
+        return self.value - half, self.value + half
+
+    def _quantile(self, level: float) -> float:
+        if not 0 < level < 1:
+            raise ValueError(f"level={level!r}: give a probability between 0 and 1, such as 0.95")
+        from scipy.special import stdtrit
+
+        return float(stdtrit(self.dof, (1 + level) / 2)) if self.dof else float("nan")
+
+    def with_baseline(self, baseline: str | float | None) -> Estimate:
+        """The same samples under another baseline, at no cost: the sums serve them all."""
+        from fastscore.gradient import as_baseline
+
+        other = object.__new__(Estimate)
+        kept = {k: v for k, v in self.__dict__.items() if k not in _CACHED}
+        other.__dict__.update(kept, baseline=as_baseline(baseline))
+        return other
+
+    def rows(self, labels: Mapping[str, list[str]] | None = None) -> Iterator[tuple[str, ...]]:
+        """Rows of a table: name, gradient, standard error, variance ratio."""
+        for name in self._wrt:
+            grad, stderr, ratio = (
+                np.ravel(of[name]) for of in (self.grad, self.grad_stderr, self.variance_ratio)
+            )
+            shape = self._p.parameters[name].shape
+            for i in range(grad.size):
+                where = ", ".join(map(str, np.unravel_index(i, shape))) if shape else ""
+                label = f"{name}[{where}]" if shape else name
+                if labels and name in labels:
+                    label = labels[name][i]
+                yield label, f"{grad[i]:.6g}", f"{stderr[i]:.2g}", f"{ratio[i]:.3g}"
+
+    def __str__(self) -> str:
+        from fastscore.report import estimate_table, plain
+
+        return plain(estimate_table(self, most=_ROWS))
+
+    def __repr__(self) -> str:
+        return (
+            f"<Estimate of {self._p!r}: value {self.value:.6g} ± {self.value_stderr:.2g}, "
+            f"gradient of {', '.join(self._wrt)}, n={self.n}>"
+        )
+
+    def summary(self) -> str:
+        """The table, and in words what to make of it."""
+        from fastscore.report import advice
+
+        return f"{self}\n{advice(self)}"
+
+    def plot(self, ax: Axes | None = None, level: float = 0.95) -> Axes:
+        """Draw each gradient entry with its confidence interval.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; a new figure by default.
+        level : float
+            Level of the intervals.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed: ``pip install 'fastscore[plot]'``.
+        """
+        try:
+            from matplotlib import pyplot
+        except ImportError as error:
+            raise ImportError("plot() needs matplotlib: pip install 'fastscore[plot]'") from error
+        if ax is None:
+            _, ax = pyplot.subplots(layout="constrained")
+        half = self._quantile(level) * self._solution.stderr
+        for name, (at, _) in self._slices.items():
+            ax.errorbar(
+                np.arange(at.start, at.stop) - at.start, self._solution.grad[at], half[at],
+                fmt="o", markersize=3, capsize=2, label=name,
+            )  # fmt: skip
+        ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
+        ax.set_xlabel("coordinate")
+        ax.set_ylabel(f"gradient, with {level:.0%} intervals")
+        ax.legend()
+        return ax
+
+
+_CACHED = {name for name, value in vars(Estimate).items() if isinstance(value, cached_property)}

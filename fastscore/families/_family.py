@@ -1,0 +1,186 @@
+"""The contract of a family: what a distribution owes to the engine and to its users.
+
+A family is one file.  It names its parameters, and writes four tile kernels, each a few lines
+over columns of a tile (``engine/blocks.py`` has their signatures):
+
+``sample``       fill the tile
+``score``        add each *natural* score column to the parameter column that it belongs to
+``log_prob``     the log-density of each sample
+``accumulate``   optionally, score and sums in one pass, for speed
+
+A natural column belongs to one parameter of one coordinate; a scalar shared by all coordinates
+owns d of them, and its score is their sum.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from fastscore.engine.blocks import log_probs, scores
+from fastscore.engine.jit import TileKernel
+from fastscore.engine.launch import draw_samples
+from fastscore.engine.problem import Problem
+from fastscore.engine.streams import seed_of
+from fastscore.engine.tiles import stride_of, tile_rows
+
+
+class Family(ABC):
+    """A distribution of d independent coordinates, with parameters of shape () or (d,).
+
+    Attributes
+    ----------
+    parameters : mapping of str to ndarray
+        The free parameters, in the order of the score, in the shapes they were given in.
+    d : int
+        Number of coordinates of a sample.
+    size : int
+        Number of free parameter entries, P.
+    """
+
+    sample_kernel: ClassVar[TileKernel]
+    score_kernel: ClassVar[TileKernel]
+    log_prob_kernel: ClassVar[TileKernel]
+    accumulate_kernel: ClassVar[TileKernel]
+
+    parameters: Mapping[str, np.ndarray]
+    shape: tuple[int, ...]
+    d: int
+    size: int
+    #: What the kernels read: the family's own packing of its parameters.
+    packed: np.ndarray
+    #: Natural score column -> parameter entry.
+    index: np.ndarray
+
+    def _set_parameters(self, **values: Any) -> dict[str, np.ndarray]:
+        """Validate and store the parameters; return them spread to one entry per coordinate."""
+        arrays = {name: as_parameter(name, value) for name, value in values.items()}
+        self.shape = common_shape(arrays)
+        self.d = int(np.prod(self.shape, dtype=int))
+        self.parameters = MappingProxyType(arrays)
+        self.size = sum(array.size for array in arrays.values())
+        index, start = [], 0
+        for array in arrays.values():
+            entries = np.arange(start, start + array.size).reshape(array.shape)
+            index.append(np.broadcast_to(entries, self.shape).ravel())
+            start += array.size
+        self.index = np.concatenate(index).astype(np.int64)
+        return {name: np.broadcast_to(a, self.shape).ravel() for name, a in arrays.items()}
+
+    @property
+    def shares(self) -> bool:
+        """Whether some parameter entry is shared by several coordinates."""
+        return self.size < self.index.size
+
+    def replace(self, **changes: Any) -> Self:
+        """The same family with some parameters changed.
+
+        Raises
+        ------
+        ValueError
+            If a name is not a parameter of this distribution.
+        """
+        unknown = changes.keys() - self.parameters.keys()
+        if unknown:
+            raise ValueError(
+                f"{type(self).__name__} has no parameter {sorted(unknown)[0]!r}: "
+                f"its parameters are {', '.join(self.parameters)}"
+            )
+        return type(self)(**{**self.parameters, **changes})
+
+    def sample(self, n: int, *, rng: Any = None) -> np.ndarray:
+        """Draw n samples, of shape (n, d).
+
+        They are the very samples that ``fs.gradient(f, p, n=n, rng=rng)`` uses.
+        """
+        return draw_samples(self, n, seed_of(rng))
+
+    def score(self, x: Any) -> np.ndarray:
+        """Score ``∇_θ log p(x)`` of samples (n, d), of shape (n, P) in parameter order."""
+        samples = self._as_samples(x)
+        out = np.empty((len(samples), self.size))
+        columns = np.empty((self.size, stride_of(self.d)))
+        problem = Problem.of_family(self)
+        for rows, tile in _tiles(samples):
+            scores(problem, self.packed, self.index, tile, len(rows), columns.ravel())
+            out[rows] = columns[:, : len(rows)].T
+        return out
+
+    def log_prob(self, x: Any) -> np.ndarray:
+        """Log-density of samples (n, d), of shape (n,)."""
+        samples = self._as_samples(x)
+        out = np.empty(len(samples))
+        address = type(self).log_prob_kernel.address
+        stride = stride_of(self.d)
+        for rows, tile in _tiles(samples):
+            values = np.empty(len(rows))
+            log_probs(address, self.packed, tile, len(rows), self.d, stride, values)
+            out[rows] = values
+        return out
+
+    @abstractmethod
+    def fisher(self) -> np.ndarray:
+        """Fisher information ``E[s sᵀ]``, of shape (P, P)."""
+
+    def _as_samples(self, x: Any) -> np.ndarray:
+        samples = np.asarray(x, dtype=np.float64)
+        if samples.ndim != 2 or samples.shape[1] != self.d:
+            raise ValueError(
+                f"x has shape {samples.shape}: give samples of shape (n, {self.d})"
+            )
+        return samples
+
+    def __repr__(self) -> str:
+        def shown(value: np.ndarray) -> str:
+            return np.array2string(value, precision=6, threshold=6, edgeitems=2, separator=", ")
+
+        parameters = ", ".join(f"{k}={shown(v)}" for k, v in self.parameters.items())
+        return f"{type(self).__name__}({parameters})"
+
+
+def as_parameter(name: str, value: Any) -> np.ndarray:
+    """A read-only float64 copy of a parameter, checked to be finite and not empty."""
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name}={value!r} is not an array of real numbers") from error
+    if np.iscomplexobj(value):
+        raise TypeError(f"{name} is complex: give real numbers")
+    if array.size == 0:
+        raise ValueError(f"{name} has shape {array.shape}, without an entry: give at least one")
+    require(name, array, np.isfinite(array), "finite")
+    array.flags.writeable = False
+    return array
+
+
+def require(name: str, array: np.ndarray, holds: np.ndarray, what: str) -> None:
+    """Raise a ValueError that quotes the first entry for which a condition fails."""
+    if holds.all():
+        return
+    where = np.unravel_index(int(np.argmin(holds)), array.shape)
+    at = f"[{', '.join(map(str, where))}]" if array.ndim else ""
+    raise ValueError(f"{name}{at} = {float(array[where])!r}: {name} must be {what}")
+
+
+def common_shape(arrays: Mapping[str, np.ndarray]) -> tuple[int, ...]:
+    """The one shape of all parameters that are not scalars."""
+    shapes = {name: array.shape for name, array in arrays.items() if array.ndim}
+    if len(set(shapes.values())) > 1:
+        given = ", ".join(f"{name} has shape {shape}" for name, shape in shapes.items())
+        raise ValueError(f"{given}: give all the same shape, or a scalar to share")
+    return next(iter(shapes.values()), ())
+
+
+def _tiles(samples: np.ndarray) -> Any:
+    """Cut samples (n, d) into tiles stored by columns."""
+    n, d = samples.shape
+    step = tile_rows(d)
+    tile = np.zeros((d, stride_of(d)))
+    for start in range(0, n, step):
+        rows = np.arange(start, min(start + step, n))
+        tile[:, : len(rows)] = samples[rows].T
+        yield rows, tile.ravel()

@@ -1,0 +1,165 @@
+"""Independent normal coordinates."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fastscore.engine.blocks import ACCUMULATE, LOG_PROB, SAMPLE, SCORE
+from fastscore.engine.jit import elementwise, reduction, tile_kernel
+from fastscore.engine.memory import offset, vector
+from fastscore.engine.normals import MULTIPLE, normals
+from fastscore.families._family import Family, require
+
+_LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
+#: Below this scale/|loc|, rounding x = loc + scale z would itself shift the second moments.
+_FINEST = 2.0**-40
+
+
+@tile_kernel(SAMPLE)
+def _sample(params, stream, scratch, x, rows, d, stride):
+    loc, scale = params, offset(params, d)
+    count = -(-rows // MULTIPLE) * MULTIPLE
+    for k in range(d):
+        normals(stream, scratch, offset(x, k * stride), count, loc[k], scale[k])
+
+
+@tile_kernel(LOG_PROB)
+def _log_prob(params, x, rows, d, stride, out):
+    loc, scale = params, offset(params, d)
+    for t in range(rows):
+        out[t] = 0.0
+    for k in range(d):
+        constant = math.log(scale[k]) + _LOG_SQRT_2PI
+        for t in range(rows):
+            z = (x[k * stride + t] - loc[k]) / scale[k]
+            out[t] -= 0.5 * z * z + constant
+
+
+@tile_kernel(SCORE)
+def _score(params, x, rows, d, stride, index, s):
+    loc, scale, unit = params, offset(params, d), offset(params, 2 * d)
+    for k in range(d):
+        _add_scores(
+            vector(offset(x, k * stride), rows), rows, loc[k], scale[k], unit[k],
+            vector(offset(s, index[k] * stride), rows),
+            vector(offset(s, index[d + k] * stride), rows),
+        )  # fmt: skip
+
+
+@elementwise
+def _add_scores(x, rows, loc, scale, unit, s_loc, s_scale):
+    """∂_loc log p = z/σ;  ∂_η log p = (z² − 1) (dσ/dη)/σ, η being σ or log σ."""
+    for t in range(rows):
+        z = (x[t] - loc) / scale
+        s_loc[t] += z / scale
+        s_scale[t] += (z - 1.0) * (z + 1.0) * unit
+
+
+@tile_kernel(ACCUMULATE)
+def _accumulate(params, x, w, ww, sum_w, sum_ww, rows, d, stride, sums, size):
+    loc, scale, unit = params, offset(params, d), offset(params, 2 * d)
+    f, ff = vector(w, rows), vector(ww, rows)
+    for k in range(d):
+        a = 1.0 / scale[k]
+        b = unit[k]
+        z, wz, u, wu, wwu, uu, wuu, wwuu = _eight_sums(
+            vector(offset(x, k * stride), rows), f, ff, rows, loc[k], a
+        )
+        _add(sums, size, k, a, z, wz, u + rows, wu + sum_w, wwu + sum_ww)
+        _add(sums, size, d + k, b, u, wu, uu, wuu, wwuu)
+
+
+@reduction
+def _eight_sums(x, w, ww, rows, loc, inverse):
+    """Sums of z, u = z² − 1 and u² under weights 1, w and w²; z² itself is u + 1."""
+    z = wz = u = wu = wwu = uu = wuu = wwuu = 0.0
+    for t in range(rows):
+        y = (x[t] - loc) * inverse
+        v = y * y - 1.0
+        vv = v * v
+        z += y
+        wz += w[t] * y
+        u += v
+        wu += w[t] * v
+        wwu += ww[t] * v
+        uu += vv
+        wuu += w[t] * vv
+        wwuu += ww[t] * vv
+    return z, wz, u, wu, wwu, uu, wuu, wwuu
+
+
+@elementwise
+def _add(sums, size, j, factor, s, fs, ss, fss, ffss):
+    """Add the five sums of a score column that is ``factor`` times a standardised one."""
+    square = factor * factor
+    sums[j] += factor * s
+    sums[size + j] += factor * fs
+    sums[2 * size + j] += square * ss
+    sums[3 * size + j] += square * fss
+    sums[4 * size + j] += square * ffss
+
+
+class Normal(Family):
+    """Independent normals, ``x_k = loc_k + scale_k z_k``.
+
+    Parameters
+    ----------
+    loc : array_like
+        Means, of shape (d,), or a scalar shared by all coordinates.
+    scale : array_like
+        Standard deviations, positive, of the same shape or a scalar.
+    log_scale : array_like
+        Their logarithms, in place of ``scale``.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not finite, a scale is not positive, shapes differ, or a scale lies
+        below the spacing of float64 around its loc.
+
+    Notes
+    -----
+    With ``z = (x − loc)/scale`` the score is ``∂_loc = z/scale``,
+    ``∂_scale = (z² − 1)/scale``, ``∂_log_scale = z² − 1``; the Fisher information is
+    diagonal, ``1/scale²``, ``2/scale²`` and 2.
+    """
+
+    sample_kernel = _sample
+    score_kernel = _score
+    log_prob_kernel = _log_prob
+    accumulate_kernel = _accumulate
+
+    def __init__(self, loc: Any, scale: Any = None, *, log_scale: Any = None) -> None:
+        if (scale is None) == (log_scale is None):
+            raise TypeError("Normal takes either scale or log_scale: give exactly one of them")
+        name, value = ("scale", scale) if log_scale is None else ("log_scale", log_scale)
+        spread = self._set_parameters(loc=loc, **{name: value})
+        given = self.parameters[name]
+        if name == "scale":
+            require("scale", given, given > 0, "positive")
+            sigma, unit = spread["scale"], 1 / spread["scale"]
+        else:
+            require("log_scale", given, np.abs(given) < 700, "between -700 and 700")
+            sigma, unit = np.exp(spread["log_scale"]), np.ones(self.d)
+        self._check_resolution(spread["loc"], sigma)
+        self.packed = np.concatenate([spread["loc"], sigma, unit])
+
+    @staticmethod
+    def _check_resolution(loc: np.ndarray, scale: np.ndarray) -> None:
+        coarse = scale < _FINEST * np.abs(loc)
+        if coarse.any():
+            k = int(np.argmax(coarse))
+            raise ValueError(
+                f"scale = {float(scale[k])!r} at loc = {float(loc[k])!r} (coordinate {k}): float64 "
+                "cannot resolve such a distribution, x = loc + scale*z would round to a few "
+                "values. Give loc relative to an origin nearby, and shift x inside f"
+            )
+
+    def fisher(self) -> np.ndarray:
+        """Fisher information, (P, P): diagonal, summed over coordinates that share an entry."""
+        scale, unit = self.packed[self.d : 2 * self.d], self.packed[2 * self.d :]
+        natural = np.concatenate([1 / scale**2, 2 * unit**2])
+        return np.diag(np.bincount(self.index, weights=natural, minlength=self.size))

@@ -1,0 +1,274 @@
+"""The front door: options in, `Estimate` out."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fastscore.engine import blocks
+from fastscore.engine.callback import CallbackRun
+from fastscore.engine.launch import Run, draw_block
+from fastscore.engine.moments import Moments
+from fastscore.engine.problem import Problem
+from fastscore.engine.streams import key_of, seed_of
+from fastscore.engine.tiles import tiling
+from fastscore.estimate import Estimate
+from fastscore.families import Family
+from fastscore.integrand import (
+    POLICIES,
+    Arguments,
+    Integrand,
+    compile_direct,
+    compile_f,
+    one_of,
+)
+from fastscore.progress import progress_bar
+from fastscore.variance.baselines import BASELINES
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in a long run; ``estimate`` holds what was finished by then, or None."""
+
+    def __init__(self, estimate: Estimate | None) -> None:
+        super().__init__("interrupted")
+        self.estimate = estimate
+
+
+def gradient(
+    f: Callable[..., Any] | Integrand,
+    p: Family,
+    *,
+    args: tuple[Any, ...] = (),
+    wrt: str | Iterable[str] | None = None,
+    n: int = 100_000,
+    rng: Any = None,
+    baseline: str | float | None = "optimal",
+    threads: int | None = None,
+    progress: bool = False,
+) -> Estimate:
+    """Estimate ``∇_θ E_{x~p_θ}[f(x)]`` by the score function, with standard errors.
+
+    Parameters
+    ----------
+    f : callable or Integrand
+        ``f(x, *args)`` of one sample of shape (d,), jitted; ``f(batch, out, *args)``, jitted;
+        or any Python callable ``f(X, *args)`` from (rows, d) to (rows,).  f must be pure.
+    p : Family
+        The distribution, such as ``fs.Normal(loc, scale)``.
+    args : tuple, optional
+        Data for f: arrays, numbers, tuples of them.  Changing their values recompiles nothing.
+    wrt : str or iterable of str, optional
+        Parameters to differentiate by; all by default.
+    n : int
+        Number of samples.
+    rng : None, int, Generator, BitGenerator or SeedSequence
+        Source of randomness (SPEC 7).  One seed gives the same bits for any ``threads``.
+    baseline : {"optimal", "scalar", "mean"}, float or None
+        What to subtract from f: the cross-fitted optimum per coordinate, the one scalar of
+        least total variance, the leave-one-out mean, a constant, or nothing.  All of them leave
+        the estimator exactly unbiased.
+    threads : int, optional
+        Threads at most; by default those that Numba uses, where that pays.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Estimate
+        Value and gradient, each with its standard error.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad input, naming the argument, and for an f which is not finite somewhere (see
+        `Integrand`), has the wrong type or the wrong shape.
+    Interrupted
+        At Ctrl-C, with the estimate so far.
+
+    Notes
+    -----
+    ``ĝ = (1/n) Σ (f(x_i) − b) s(x_i)`` with the score ``s = ∇_θ log p`` [1]_; b per coordinate as
+    in [2]_, cross-fitted over at most ten folds.  Valid where the support of p does not move
+    with θ and ``E[f² s²]`` is finite.
+
+    References
+    ----------
+    .. [1] R. J. Williams, Simple statistical gradient-following algorithms for connectionist
+       reinforcement learning, Machine Learning 8 (1992).
+    .. [2] E. Greensmith, P. L. Bartlett and J. Baxter, Variance reduction techniques for
+       gradient estimates in reinforcement learning, JMLR 5 (2004).
+    """
+    start = time.perf_counter()
+    integrand = f if isinstance(f, Integrand) else Integrand(f)
+    if not isinstance(p, Family):
+        raise TypeError(f"p={p!r} is not a distribution: give one, such as fs.Normal(loc, scale)")
+    args = _arguments(args)
+    n = _count("n", n)
+    baseline = as_baseline(baseline)
+    wrt = _names(wrt, p)
+    threads = None if threads is None else _count("threads", threads)
+    seed = seed_of(rng)
+
+    run = _plan(integrand, p, args, n, seed, threads)
+
+    def estimate(stopped: str) -> Estimate:
+        return Estimate(
+            p, wrt, Moments(run.sums, run.reference), baseline,
+            seed=seed, nonfinite_policy=integrand.nonfinite,
+            direct=integrand.direct is not None, stopped=stopped,
+            seconds=time.perf_counter() - start,
+        )  # fmt: skip
+
+    try:
+        with progress_bar(n, progress) as advance:
+            run.rounds(advance)
+    except KeyboardInterrupt:
+        raise Interrupted(estimate("interrupted") if run.samples else None) from None
+    if run.failed:
+        _raise_failure(run, integrand, args)
+    _check_moments(run)
+    if n == 1:
+        warnings.warn(
+            "n=1: no standard error can be estimated from one sample, and no baseline used",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return estimate("n")
+
+
+def _plan(
+    integrand: Integrand, p: Family, args: tuple[Any, ...], n: int, seed: int,
+    threads: int | None,
+) -> Run | CallbackRun:  # fmt: skip
+    """Kernels, blocks and buffers for a run."""
+    kind = integrand.resolve(args)
+    cut = tiling(n, p.d)
+    policy = POLICIES[integrand.nonfinite]
+    key = key_of(seed)
+    if kind == "numpy":
+        direct = integrand.direct
+        problem = Problem(
+            p, cut, key, policy=policy, direct=blocks.NONE if direct is None else blocks.GIVEN
+        )
+        return CallbackRun(
+            problem,
+            lambda x: integrand.f(x, *args),
+            None if direct is None else lambda x: direct(x, *args),
+        )
+    arguments = Arguments(args)
+    problem = Problem(
+        p, cut, key,
+        f=compile_f(integrand.f, kind, p.d, arguments),
+        direct=blocks.NONE if integrand.direct is None
+        else compile_direct(integrand.direct, kind, p.size, arguments),
+        args=arguments.words, policy=policy,
+    )  # fmt: skip
+    problem.arguments = arguments
+    return Run(problem, threads)
+
+
+def _raise_failure(run: Run | CallbackRun, integrand: Integrand, args: tuple[Any, ...]) -> None:
+    """Say what went wrong in f, and at which sample."""
+    cut, block = run.problem.cut, int(run.flags[blocks.FAILED])
+    samples = partial(draw_block, run.problem)
+    if run.flags[blocks.STATUS] == blocks.NOT_FINITE:
+        first = int(run.flags[blocks.BAD_FIRST])
+        x = samples(block)[first - block * cut.block]
+        raise ValueError(
+            f"f is NaN or infinite at {int(run.flags[blocks.BAD_COUNT])} of the first "
+            f"{block * cut.block + cut.rows_of(block)} samples, first at sample {first}, "
+            f"x = {np.array2string(x, threshold=8)}. Mend f, or choose a policy: "
+            "fs.Integrand(f, nonfinite='omit') or 'propagate'"
+        )
+    _raise_again(integrand, args, samples(block), block * cut.block)
+
+
+def _raise_again(
+    integrand: Integrand, args: tuple[Any, ...], x: np.ndarray, first: int
+) -> None:
+    """Call f again on a failed block, from Python, so that it raises its own exception."""
+    batch = integrand.resolve(args) == "batch"
+    step = len(x) if batch else 1
+    for start in range(0, len(x), step):
+        rows = x[start : start + step]
+        try:
+            if batch:
+                integrand.f(rows, np.empty(len(rows)), *args)
+            else:
+                integrand.f(rows[0], *args)
+        except Exception as error:
+            error.add_note(
+                f"raised by f at sample {first + start}, x = {np.array2string(rows, threshold=8)}"
+            )
+            raise
+    raise RuntimeError(
+        f"f or its direct term failed between samples {first} and {first + len(x) - 1} in "
+        "compiled code, and does not when called again: is it pure?"
+    )
+
+
+def _check_moments(run: Run | CallbackRun) -> None:
+    """Refuse sums that overflowed, or were spoilt by the direct term."""
+    moments = Moments(run.sums, run.reference)
+    if moments.units.sum() == 0:
+        raise ValueError("f is not finite at any sample: nothing is left to estimate from")
+    if moments.nonfinite == 0 and not np.isfinite(run.sums).all():
+        raise ValueError(
+            "the sums of f² s² are not finite although f is: f is too large for float64 "
+            "(rescale it), or the direct term is NaN or infinite"
+        )
+
+
+def _arguments(args: Any) -> tuple[Any, ...]:
+    if not isinstance(args, tuple):
+        raise TypeError(f"args={args!r} is not a tuple: write args=({args!r},) for one argument")
+    return args
+
+
+def _count(name: str, value: Any) -> int:
+    try:
+        count = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}={value!r} is not an integer: give a positive integer") from None
+    if isinstance(value, (bool, np.bool_)) or count < 1:
+        raise ValueError(f"{name}={value!r} is not positive: give an integer of at least 1")
+    return count
+
+
+def as_baseline(value: Any) -> str | float | None:
+    """Check a baseline."""
+    if value is None:
+        return None
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise ValueError(f"baseline={value!r} is not finite: give a finite number")
+        return float(value)
+    if value not in BASELINES:
+        raise ValueError(
+            f"baseline={value!r} is unknown: give one of {', '.join(map(repr, BASELINES))}, "
+            "a number or None"
+        )
+    return str(value)
+
+
+def _names(wrt: Any, p: Family) -> tuple[str, ...]:
+    """Parameters to differentiate by, in the order of the family."""
+    if wrt is None:
+        return tuple(p.parameters)
+    names = (wrt,) if isinstance(wrt, str) else tuple(wrt)
+    if not names:
+        raise ValueError(f"wrt is empty: choose among {', '.join(p.parameters)}")
+    for name in names:
+        one_of("wrt", name, p.parameters)
+    return tuple(name for name in p.parameters if name in names)
+
+
+__all__ = ["Interrupted", "as_baseline", "gradient"]

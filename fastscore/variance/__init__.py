@@ -1,0 +1,1 @@
+"""Variance reduction that leaves the estimator exactly unbiased."""
