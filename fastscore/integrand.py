@@ -25,7 +25,7 @@ from numba.np.numpy_support import from_dtype
 from fastscore.engine import blocks
 from fastscore.engine.blocks import INTEGRAND
 from fastscore.engine.jit import plain
-from fastscore.engine.memory import offset, pointer, view_maker
+from fastscore.engine.memory import offset, pointer, transpose_4x4, view_maker
 from fastscore.engine.tiles import FEW_COLUMNS, stride_of
 
 Kind = Literal["sample", "batch", "numpy"]
@@ -280,10 +280,13 @@ _column_batch = view_maker(2, "A", readonly=True)
 @plain
 def _copy_rows(x, start, rows, d, stride, panel):
     """Rows of a tile that is stored by columns, made contiguous."""
+    square = rows // 4 * 4
+    for k in range(0, d // 4 * 4, 4):
+        for t in range(0, square, 4):
+            transpose_4x4(offset(x, k * stride + start + t), stride, offset(panel, t * d + k), d)
     for k in range(d):
-        column = offset(x, k * stride + start)
-        for t in range(rows):
-            panel[t * d + k] = column[t]
+        for t in range(square if k < d // 4 * 4 else 0, rows):
+            panel[t * d + k] = x[k * stride + start + t]
 
 
 _SAMPLE_COLUMNS = """

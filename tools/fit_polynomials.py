@@ -65,9 +65,9 @@ def cos_tail(q: mp.mpf) -> mp.mpf:
 
 
 def turn_sin(q: mp.mpf) -> mp.mpf:
-    """sin(pi v / 2) / v at q = v**2."""
+    """sqrt(1/2) sin(pi v / 2) / v at q = v**2."""
     v = mp.sqrt(q)
-    return mp.sin(mp.pi * v / 2) / v if v else mp.pi / 2
+    return mp.sqrt(0.5) * (mp.sin(mp.pi * v / 2) / v if v else mp.pi / 2)
 
 
 def radius_tail(h: mp.mpf) -> mp.mpf:
@@ -88,9 +88,10 @@ FITS = (
         mp.mpf(0), EIGHTH**2, 6),
     Fit("RADIUS", "-2 log(m) + 2 log(2) (m + 126) in h = m - 1.5", radius_tail,
         lambda h: mp.mpf(1), mp.mpf(-0.5), mp.mpf(0.5), 16),
-    Fit("TURN_SIN", "sin(pi v / 2) / v in q = v**2", turn_sin, mp.sqrt,
-        mp.mpf(0), mp.mpf(0.25), 6),
-    Fit("TURN_COS", "cos(pi v / 2) in q = v**2", lambda q: mp.cos(mp.pi * mp.sqrt(q) / 2),
+    Fit("TURN_SIN", "sqrt(1/2) sin(pi v / 2) / v in q = v**2", turn_sin, mp.sqrt,
+        mp.mpf(0), mp.mpf(0.25), 7),
+    Fit("TURN_COS", "sqrt(1/2) cos(pi v / 2) in q = v**2",
+        lambda q: mp.sqrt(0.5) * mp.cos(mp.pi * mp.sqrt(q) / 2),
         lambda q: mp.mpf(1), mp.mpf(0), mp.mpf(0.25), 7),
 )  # fmt: skip
 

@@ -96,6 +96,39 @@ def vector(base, count):
     return _contiguous(base, (count,), (1,))
 
 
+@intrinsic
+def transpose_4x4(typingctx, source, source_stride, target, target_stride):
+    """Write a 4 x 4 square of doubles transposed; plain loops do it at a third of the speed."""
+
+    def codegen(context, builder, signature, args):
+        source, source_stride, target, target_stride = args
+        four = ir.VectorType(ir.DoubleType(), 4)
+
+        def at(base, stride, i):
+            step = builder.mul(stride, ir.Constant(ir.IntType(64), i))
+            return builder.bitcast(builder.gep(base, [step]), four.as_pointer())
+
+        def shuffle(a, b, *lanes):
+            mask = ir.Constant(ir.VectorType(ir.IntType(32), 4), list(lanes))
+            return builder.shuffle_vector(a, b, mask)
+
+        a, b, c, d = (builder.load(at(source, source_stride, i), align=8) for i in range(4))
+        ab_even, ab_odd = shuffle(a, b, 0, 4, 2, 6), shuffle(a, b, 1, 5, 3, 7)
+        cd_even, cd_odd = shuffle(c, d, 0, 4, 2, 6), shuffle(c, d, 1, 5, 3, 7)
+        for i, (x, y, lanes) in enumerate(
+            (
+                (ab_even, cd_even, (0, 1, 4, 5)),
+                (ab_odd, cd_odd, (0, 1, 4, 5)),
+                (ab_even, cd_even, (2, 3, 6, 7)),
+                (ab_odd, cd_odd, (2, 3, 6, 7)),
+            )
+        ):
+            builder.store(shuffle(x, y, *lanes), at(target, target_stride, i), align=8)
+        return context.get_dummy_value()
+
+    return types.void(floats, i8, floats, i8), codegen
+
+
 def caller(signature: Any) -> Any:
     """An intrinsic ``call(address, arguments)`` of a C function of that signature."""
 

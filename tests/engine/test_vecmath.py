@@ -175,14 +175,11 @@ class TestAccuracy:
 
     def test_quarter_turns(self, call, rng):
         w = words(rng)
-        fraction = (w >> np.uint64(12)).astype(Exact) / Exact(2**52) - Exact(0.5)
-        angle = fraction * 2 * np.arctan(Exact(1))
-        cos = np.where(w & np.uint64(1), -np.cos(angle), np.cos(angle))
-        sin = np.sin(angle)
-        swap = (w & np.uint64(2)) != 0
+        angle = (w >> np.uint64(12)).astype(Exact) / Exact(2**52) * 2 * np.arctan(Exact(1))
         c, s = call("quarter_turns", w)
-        assert np.max(np.abs(c - np.where(swap, sin, cos))) < 2.5e-15
-        assert np.max(np.abs(s - np.where(swap, cos, sin))) < 2.5e-15
+        cosine, sine = np.cos(angle), np.sin(angle)
+        assert np.max(np.abs(c - np.where(w & np.uint64(1), -cosine, cosine))) < 4e-16
+        assert np.max(np.abs(s - np.where(w & np.uint64(2), -sine, sine))) < 4e-16
 
 
 class TestSpecialValues:
@@ -223,8 +220,8 @@ class TestSpecialValues:
 
     def test_low_bits_choose_the_quadrant(self, call):
         c, s = call("quarter_turns", np.uint64(2**63) + np.arange(4, dtype=np.uint64))
-        np.testing.assert_allclose(c, [1, -1, 0, 0], atol=2.5e-15)
-        np.testing.assert_allclose(s, [0, 0, 1, -1], atol=2.5e-15)
+        np.testing.assert_allclose(c, np.sqrt(0.5) * np.array([1, -1, 1, -1]), atol=2.5e-16)
+        np.testing.assert_allclose(s, np.sqrt(0.5) * np.array([1, 1, -1, -1]), atol=2.5e-16)
 
 
 def test_box_muller_makes_normals(call, rng):
