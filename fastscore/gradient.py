@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fastscore.engine import blocks
+from fastscore.engine import blocks, driver
 from fastscore.engine.callback import CallbackRun
 from fastscore.engine.launch import Run, draw_block
 from fastscore.engine.moments import Moments
@@ -177,13 +177,13 @@ def _plan(
 
 def _raise_failure(run: Run | CallbackRun, integrand: Integrand, args: tuple[Any, ...]) -> None:
     """Say what went wrong in f, and at which sample."""
-    cut, block = run.problem.cut, int(run.flags[blocks.FAILED])
+    cut, block = run.problem.cut, int(run.flags[driver.FAILED])
     samples = partial(draw_block, run.problem)
-    if run.flags[blocks.STATUS] == blocks.NOT_FINITE:
-        first = int(run.flags[blocks.BAD_FIRST])
+    if run.flags[driver.STATUS] == blocks.NOT_FINITE:
+        first = int(run.flags[driver.BAD_FIRST])
         x = samples(block)[first - block * cut.block]
         raise ValueError(
-            f"f is NaN or infinite at {int(run.flags[blocks.BAD_COUNT])} of the first "
+            f"f is NaN or infinite at {int(run.flags[driver.BAD_COUNT])} of the first "
             f"{block * cut.block + cut.rows_of(block)} samples, first at sample {first}, "
             f"x = {np.array2string(x, threshold=8)}. Mend f, or choose a policy: "
             "fs.Integrand(f, nonfinite='omit') or 'propagate'"

@@ -119,6 +119,7 @@ def one_of(name: str, value: Any, options: Any) -> None:
         raise ValueError(f"{name}={value!r} is unknown: choose one of {listed}")
 
 
+@lru_cache(maxsize=256)
 def _accepts(function: Any, count: int) -> bool:
     try:
         inspect.signature(getattr(function, "py_func", function)).bind(*range(count))

@@ -1,9 +1,9 @@
-"""The block driver: sample > f > centre > contract with the score > sums, tile by tile.
+"""One block: sample > f > centre > contract with the score > sums, tile by tile.
 
-One cached driver serves every family and every f, through the addresses of their tile
-kernels: an indirect call per tile is free, and the user pays only for compiling f.
-A slot holds one block's sums: `HEADER` doubles, then five rows of one double per score
-coordinate (see ``moments``).
+A block is driven by a `table` of integers, the addresses of its kernels and data and the shape of
+the problem, so that one cached driver serves every family and every f: an indirect call per tile
+is free, and the user pays only for compiling f.  A slot holds one block's sums: `HEADER` doubles,
+then five rows of one double per score coordinate (see ``moments``).
 """
 
 from __future__ import annotations
@@ -11,22 +11,25 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import prange, types
+from numba import types
 
-from fastscore.engine.jit import Entry, entry, plain, reduction
+from fastscore.engine.jit import plain, reduction
 from fastscore.engine.memory import (
+    as_words,
     caller,
     f8,
     floats,
+    floats_at,
     i8,
     integers,
+    integers_at,
     native_caller,
     offset,
-    pointer,
     vector,
     words,
 )
-from fastscore.engine.streams import seed_stream
+from fastscore.engine.normals import SCRATCH
+from fastscore.engine.streams import STATE_WORDS, seed_stream
 
 #: sample(params, stream, scratch, x, rows, d, stride): fill a tile.
 SAMPLE = types.void(floats, words, floats, floats, i8, i8, i8)
@@ -39,38 +42,124 @@ ACCUMULATE = types.void(floats, floats, floats, floats, f8, f8, i8, i8, i8, floa
 #: f(x, out, rows, d, stride, args) and direct(x, out, rows, d, stride, args), jitted.
 INTEGRAND = types.void(floats, floats, i8, i8, i8, integers)
 
-_sample = caller(SAMPLE)
-_score = caller(SCORE)
-_log_prob = caller(LOG_PROB)
+sample_tile = caller(SAMPLE)
+score_tile = caller(SCORE)
+log_prob_tile = caller(LOG_PROB)
 _accumulate = caller(ACCUMULATE)
-_evaluate = native_caller(INTEGRAND)
+evaluate_tile = native_caller(INTEGRAND)
 
-#: Header of a slot: samples, sum of w, sum of w^2, non-finite values, first of them.
-HEADER = 5
-COUNT, SUM_W, SUM_WW, NONFINITE, FIRST = range(HEADER)
-
-#: Kernels' addresses and the shape of the problem, as the driver takes them.
-PROBLEM = 13
-(SAMPLE_AT, F_AT, ACCUMULATE_AT, SCORE_AT, DIRECT_AT, D, STRIDE, TILE, CHUNK, BLOCK, N, SIZE,
- POLICY) = range(PROBLEM)  # fmt: skip
-
+#: The table: addresses of kernels, addresses of data, key of the streams, shapes, policy.
+TABLE = 18
+(SAMPLE_AT, F_AT, ACCUMULATE_AT, SCORE_AT, DIRECT_AT, PARAMS_AT, INDEX_AT, ARGS_AT, KEY_0, KEY_1,
+ D, STRIDE, TILE, CHUNK, BLOCK, N, SIZE, POLICY) = range(TABLE)  # fmt: skip
 #: In place of an address: there is no such kernel; Python has put its result there.
 NONE, GIVEN = 0, -1
-
 #: What to do with a non-finite f.
 RAISE, PROPAGATE, OMIT = range(3)
 
-#: Flags shared by driver and Python: stop asked for, why the run ended early, in which block,
-#: blocks merged so far, non-finite values in the failed block and the first of them.
-FLAGS = 6
-STOP, STATUS, FAILED, MERGED, BAD_COUNT, BAD_FIRST = range(FLAGS)
+#: Header of a slot: samples, sum of w, sum of w², non-finite values, first of them.
+HEADER = 5
+COUNT, SUM_W, SUM_WW, NONFINITE, FIRST = range(HEADER)
+
 #: Why a run may end early: f raised, a stop was asked for, f was not finite.
 RAISED, STOPPED, NOT_FINITE = 1, 2, 3
+
+# A worker's workspace: stream, scratch, f (as w), w², the tile, score and direct columns.
+_SCRATCH = STATE_WORDS
+_W = _SCRATCH + SCRATCH
+
+
+def workspace_size(d: int, stride: int, size: int, fused: bool) -> int:
+    """Doubles of a worker's workspace; the two sets of columns only where they are used."""
+    return _W + (2 + d + (0 if fused else 2 * size)) * stride
+
+
+@plain
+def stream_of(workspace):
+    """State of the random stream."""
+    return as_words(workspace)
+
+
+@plain
+def scratch_of(workspace):
+    """Scratch of the samplers."""
+    return offset(workspace, _SCRATCH)
+
+
+@plain
+def w_of(workspace):
+    """Values of f, then ``w = f - reference``."""
+    return offset(workspace, _W)
+
+
+@plain
+def ww_of(table, workspace):
+    """``w²``."""
+    return offset(workspace, _W + table[STRIDE])
+
+
+@plain
+def x_of(table, workspace):
+    """The tile."""
+    return offset(workspace, _W + 2 * table[STRIDE])
+
+
+@plain
+def scores_of(table, workspace):
+    """Score columns."""
+    return offset(workspace, _W + (2 + table[D]) * table[STRIDE])
+
+
+@plain
+def direct_of(table, workspace):
+    """Columns of the direct term."""
+    return offset(workspace, _W + (2 + table[D] + table[SIZE]) * table[STRIDE])
+
+
+@plain
+def start_stream(table, workspace, block):
+    """Seed a worker's stream for a block."""
+    seed_stream(stream_of(workspace), np.uint64(table[KEY_0]), np.uint64(table[KEY_1]), block)
+
+
+@plain
+def sample(table, workspace, rows):
+    """Fill the tile."""
+    sample_tile(
+        table[SAMPLE_AT],
+        (floats_at(table[PARAMS_AT]), stream_of(workspace), scratch_of(workspace),
+         x_of(table, workspace), rows, table[D], table[STRIDE]),
+    )  # fmt: skip
+
+
+@plain
+def bounds(table, block):
+    """First sample of a block, and the one after its last."""
+    first = block * table[BLOCK]
+    return first, min(first + table[BLOCK], table[N])
+
+
+@plain
+def evaluate(table, workspace, rows, stop):
+    """f of the tile, in chunks between which a slow f may be stopped."""
+    x, out = x_of(table, workspace), w_of(workspace)
+    for start in range(0, rows, table[CHUNK]):
+        if stop[0] != 0:
+            return STOPPED
+        count = min(table[CHUNK], rows - start)
+        status = evaluate_tile(
+            table[F_AT],
+            (offset(x, start), offset(out, start), count, table[D], table[STRIDE],
+             integers_at(table[ARGS_AT])),
+        )  # fmt: skip
+        if status != 0:
+            return RAISED
+    return 0
 
 
 @reduction
 def _centre(values, squares, rows, reference):
-    """Replace f by w = f - reference, store w^2, return the sums of both."""
+    """Replace f by w = f - reference, store w², return the sums of both."""
     sum_w = 0.0
     sum_ww = 0.0
     for t in range(rows):
@@ -84,32 +173,36 @@ def _centre(values, squares, rows, reference):
 
 
 @plain
-def _screen(problem, x, values, columns, rows, first, slot):
+def _screen(table, workspace, rows, first, slot):
     """Count the non-finite values of a tile; to omit them, close the gaps they leave."""
-    d, stride, size = problem[D], problem[STRIDE], problem[SIZE]
-    omit = problem[POLICY] == OMIT
+    stride = table[STRIDE]
+    w, x, direct = w_of(workspace), x_of(table, workspace), direct_of(table, workspace)
     kept = 0
     for t in range(rows):
-        finite = math.isfinite(values[t])
+        finite = math.isfinite(w[t])
         if not finite:
             if slot[NONFINITE] == 0:
                 slot[FIRST] = first + t
             slot[NONFINITE] += 1
-        if finite or not omit:
+        if finite or table[POLICY] != OMIT:
             if kept < t:
-                values[kept] = values[t]
-                for k in range(d):
-                    x[k * stride + kept] = x[k * stride + t]
-                if problem[DIRECT_AT] == GIVEN:
-                    for j in range(size, 2 * size):
-                        columns[j * stride + kept] = columns[j * stride + t]
+                w[kept] = w[t]
+                _move(x, table[D], stride, t, kept)
+                if table[DIRECT_AT] == GIVEN:
+                    _move(direct, table[SIZE], stride, t, kept)
             kept += 1
     return kept
 
 
+@plain
+def _move(columns, count, stride, source, target):
+    for k in range(count):
+        columns[k * stride + target] = columns[k * stride + source]
+
+
 @reduction
 def _five_sums(s, direct, w, rows, sums, size, j):
-    """Sums of S, F, S^2, F S and F^2 of one column, F = w S + direct."""
+    """Sums of S, F, S², F S and F² of one column, F = w S + direct."""
     a = b = c = e = g = 0.0
     for t in range(rows):
         score = s[t]
@@ -127,224 +220,69 @@ def _five_sums(s, direct, w, rows, sums, size, j):
 
 
 @plain
-def _contract(problem, params, index, args, x, w, rows, columns, sums):
+def _contract(table, workspace, rows, sums):
     """The general way: score columns, direct columns, then five sums of each."""
-    d, stride, size = problem[D], problem[STRIDE], problem[SIZE]
-    direct = offset(columns, size * stride)
+    stride, size = table[STRIDE], table[SIZE]
+    x, s, direct = x_of(table, workspace), scores_of(table, workspace), direct_of(table, workspace)
     for i in range(size * stride):
-        columns[i] = 0.0
-    _score(problem[SCORE_AT], (params, x, rows, d, stride, index, columns))
-    status = np.int64(0)
-    if problem[DIRECT_AT] == NONE:
+        s[i] = 0.0
+    score_tile(
+        table[SCORE_AT],
+        (floats_at(table[PARAMS_AT]), x, rows, table[D], stride, integers_at(table[INDEX_AT]), s),
+    )
+    if table[DIRECT_AT] == NONE:
         for i in range(size * stride):
             direct[i] = 0.0
-    elif problem[DIRECT_AT] != GIVEN:
-        status = _evaluate(problem[DIRECT_AT], (x, direct, rows, d, stride, args))
+    elif table[DIRECT_AT] != GIVEN:
+        status = evaluate_tile(
+            table[DIRECT_AT], (x, direct, rows, table[D], stride, integers_at(table[ARGS_AT]))
+        )
+        if status != 0:
+            return RAISED
+    w = vector(w_of(workspace), rows)
     for j in range(size):
         _five_sums(
-            vector(offset(columns, j * stride), rows), vector(offset(direct, j * stride), rows),
+            vector(offset(s, j * stride), rows), vector(offset(direct, j * stride), rows),
             w, rows, sums, size, j,
         )  # fmt: skip
-    return RAISED if status != 0 else 0
+    return 0
 
 
 @plain
-def _absorb(problem, params, index, args, x, values, squares, columns, rows, first, reference, slot):
-    """Add one tile, with f in ``values``, to a slot."""
-    d, stride, size = problem[D], problem[STRIDE], problem[SIZE]
-    f = vector(values, rows)
-    sum_w, sum_ww = _centre(f, vector(squares, rows), rows, reference)
-    if not math.isfinite(sum_ww):
-        rows = _screen(problem, x, values, columns, rows, first, slot)
-        sum_w, sum_ww = _centre(f, vector(squares, rows), rows, 0.0)
+def absorb_tile(table, workspace, rows, first, reference, slot):
+    """Add one tile, of which f is known, to a slot."""
+    w, ww = vector(w_of(workspace), rows), vector(ww_of(table, workspace), rows)
+    sum_w, sum_ww = _centre(w, ww, rows, reference)
+    if not math.isfinite(sum_ww):  # so a finite f costs no check of its own
+        rows = _screen(table, workspace, rows, first, slot)
+        sum_w, sum_ww = _centre(w, ww, rows, 0.0)
     slot[COUNT] += rows
     slot[SUM_W] += sum_w
     slot[SUM_WW] += sum_ww
     sums = offset(slot, HEADER)
-    if problem[ACCUMULATE_AT] == NONE:
-        return _contract(problem, params, index, args, x, f, rows, columns, sums)
+    if table[ACCUMULATE_AT] == NONE:
+        return _contract(table, workspace, rows, sums)
     _accumulate(
-        problem[ACCUMULATE_AT],
-        (params, x, values, squares, sum_w, sum_ww, rows, d, stride, sums, size),
-    )
+        table[ACCUMULATE_AT],
+        (floats_at(table[PARAMS_AT]), x_of(table, workspace), w_of(workspace),
+         ww_of(table, workspace), sum_w, sum_ww, rows, table[D], table[STRIDE], sums, table[SIZE]),
+    )  # fmt: skip
     return 0
 
 
 @plain
-def _evaluate_tile(problem, args, x, values, rows, flags):
-    """f of one tile, in chunks between which a slow f may be stopped."""
-    chunk = problem[CHUNK]
-    for start in range(0, rows, chunk):
-        if flags[STOP] != 0:
-            return STOPPED
-        status = _evaluate(
-            problem[F_AT],
-            (offset(x, start), offset(values, start), min(chunk, rows - start),
-             problem[D], problem[STRIDE], args),
-        )  # fmt: skip
-        if status != 0:
-            return RAISED
-    return 0
-
-
-@plain
-def _block(problem, params, index, args, key, reference, block, flags, stream, scratch, x, values,
-           columns, slot):  # fmt: skip
-    """All tiles of one block into its slot; returns the status of f."""
-    squares = offset(values, problem[STRIDE])
-    for j in range(HEADER + 5 * problem[SIZE]):
+def run_block(table, workspace, reference, block, stop, slot):
+    """All tiles of one block into its slot; returns why it failed, or 0."""
+    for j in range(HEADER + 5 * table[SIZE]):
         slot[j] = 0.0
-    seed_stream(stream, key[0], key[1], block)
-    first = block * problem[BLOCK]
-    last = min(first + problem[BLOCK], problem[N])
-    for start in range(first, last, problem[TILE]):
-        rows = min(problem[TILE], last - start)
-        _sample(
-            problem[SAMPLE_AT], (params, stream, scratch, x, rows, problem[D], problem[STRIDE])
-        )
-        status = _evaluate_tile(problem, args, x, values, rows, flags)
+    start_stream(table, workspace, block)
+    first, last = bounds(table, block)
+    for start in range(first, last, table[TILE]):
+        rows = min(table[TILE], last - start)
+        sample(table, workspace, rows)
+        status = evaluate(table, workspace, rows, stop)
         if status == 0:
-            status = _absorb(problem, params, index, args, x, values, squares, columns, rows,
-                             start, reference, slot)  # fmt: skip
+            status = absorb_tile(table, workspace, rows, start, reference, slot)
         if status != 0:
             return status
     return 0
-
-
-@plain
-def _merge(problem, sums, slot, status, block, flags):
-    """Add a slot to its fold; False at a failure, which must not be merged."""
-    if status == 0 and problem[POLICY] == RAISE and slot[NONFINITE] > 0:
-        status = NOT_FINITE
-    if status != 0:
-        flags[STATUS] = status
-        flags[FAILED] = block
-        flags[BAD_COUNT] = np.int64(slot[NONFINITE])
-        flags[BAD_FIRST] = np.int64(slot[FIRST])
-        return False
-    fold = sums[block % sums.shape[0]]
-    if slot[NONFINITE] > 0 and fold[NONFINITE] == 0:
-        fold[FIRST] = slot[FIRST]
-    for j in range(HEADER + 5 * problem[SIZE]):
-        if j != FIRST:
-            fold[j] += slot[j]
-    flags[MERGED] = block + 1
-    return True
-
-
-def _run(problem, params, index, args, key, reference, first, last, flags, streams, scratch, x,
-         values, columns, slots, statuses, sums):  # fmt: skip
-    """Blocks ``first`` to ``last`` into the folds' sums, merged in block order.
-
-    One row of ``streams``, ``scratch``, ``x``, ``values`` and ``columns`` per worker, one row of
-    ``slots`` per block in flight.
-    """
-    workers = x.shape[0]
-    for begin in range(first, last, slots.shape[0]):
-        count = min(last - begin, slots.shape[0])
-        for worker in prange(workers):
-            for i in range(count * worker // workers, count * (worker + 1) // workers):
-                statuses[i] = _block(
-                    problem, pointer(params), pointer(index), pointer(args), key, reference,
-                    begin + i, flags, pointer(streams[worker]), pointer(scratch[worker]),
-                    pointer(x[worker]), pointer(values[worker]), pointer(columns[worker]),
-                    pointer(slots[i]),
-                )  # fmt: skip
-        for i in range(count):
-            if not _merge(problem, sums, slots[i], statuses[i], begin + i, flags):
-                return
-
-
-#: The driver on the calling thread alone; it holds no lock and starts no threads.
-run_serial = Entry(_run)
-#: The same under ``prange``.
-run_parallel = Entry(_run, parallel=True)
-
-
-@entry
-def draw(problem, params, key, block, stream, scratch, x, out, begin):
-    """Sample one block into ``out``, of shape (d, rows), from column ``begin`` on."""
-    state = pointer(stream)
-    seed_stream(state, key[0], key[1], block)
-    first = block * problem[BLOCK]
-    last = min(first + problem[BLOCK], problem[N])
-    for start in range(first, last, problem[TILE]):
-        rows = min(problem[TILE], last - start)
-        _sample(
-            problem[SAMPLE_AT],
-            (pointer(params), state, pointer(scratch), pointer(x), rows, problem[D],
-             problem[STRIDE]),
-        )  # fmt: skip
-        for k in range(problem[D]):
-            for t in range(rows):
-                out[k, begin + start - first + t] = x[k * problem[STRIDE] + t]
-
-
-@entry
-def pilot(problem, params, args, key, stream, scratch, x, values, rows):
-    """f of a few samples from a stream of their own, that of block -1; returns its status."""
-    state, tile = pointer(stream), pointer(x)
-    seed_stream(state, key[0], key[1], -1)
-    _sample(
-        problem[SAMPLE_AT],
-        (pointer(params), state, pointer(scratch), tile, rows, problem[D], problem[STRIDE]),
-    )
-    return _evaluate(
-        problem[F_AT],
-        (tile, pointer(values), rows, problem[D], problem[STRIDE], pointer(args)),
-    )
-
-
-@entry
-def absorb(problem, params, index, args, reference, block, samples, begin, f, direct, flags, x,
-           values, columns, slot, sums):  # fmt: skip
-    """Add one block whose f Python has computed: rows from ``begin`` of the three arrays.
-
-    ``samples`` is (d, rows), ``f`` (rows,), ``direct`` (rows, size) or empty.
-    """
-    stride, size = problem[STRIDE], problem[SIZE]
-    squares = offset(pointer(values), stride)
-    slot[:] = 0.0
-    first = block * problem[BLOCK]
-    last = min(first + problem[BLOCK], problem[N])
-    for start in range(first, last, problem[TILE]):
-        rows = min(problem[TILE], last - start)
-        row = begin + start - first
-        for k in range(problem[D]):
-            for t in range(rows):
-                x[k * stride + t] = samples[k, row + t]
-        for t in range(rows):
-            values[t] = f[row + t]
-            if problem[DIRECT_AT] == GIVEN:
-                for j in range(size):
-                    columns[(size + j) * stride + t] = direct[row + t, j]
-        _absorb(problem, pointer(params), pointer(index), pointer(args), pointer(x),
-                pointer(values), squares, pointer(columns), rows, start, reference,
-                pointer(slot))  # fmt: skip
-    return _merge(problem, sums, slot, 0, block, flags)
-
-
-@entry
-def merge(problem, rows, first, last, sums, flags):
-    """Add the rows of blocks ``first`` to ``last``, computed apart, to their folds."""
-    for block in range(first, last):
-        _merge(problem, sums, rows[block % rows.shape[0]], 0, block, flags)
-
-
-@entry
-def scores(problem, params, index, x, rows, out):
-    """Score columns of a tile."""
-    out[:] = 0.0
-    _score(
-        problem[SCORE_AT],
-        (pointer(params), pointer(x), rows, problem[D], problem[STRIDE], pointer(index),
-         pointer(out)),
-    )  # fmt: skip
-
-
-@entry
-def log_probs(address, params, x, rows, d, stride, out):
-    """Log-density of each sample of a tile."""
-    _log_prob(address, (pointer(params), pointer(x), rows, d, stride, pointer(out)))
-
-

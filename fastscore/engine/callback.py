@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastscore.engine import blocks
+from fastscore.engine import driver
 from fastscore.engine.launch import reference_value
 from fastscore.engine.problem import Problem
 
@@ -39,33 +39,32 @@ class CallbackRun:
         self.direct = direct
         self.reference = 0.0
         self.sums = np.zeros((problem.cut.folds, problem.slot))
-        self.flags = np.zeros(blocks.FLAGS, np.int64)
+        self.flags = np.zeros(driver.FLAGS, np.int64)
 
     @property
     def samples(self) -> int:
         """Samples of the blocks merged so far."""
         cut = self.problem.cut
-        return min(int(self.flags[blocks.MERGED]) * cut.block, cut.n)
+        return min(int(self.flags[driver.MERGED]) * cut.block, cut.n)
 
     @property
     def failed(self) -> bool:
         """Whether the run has ended early."""
-        return bool(self.flags[blocks.STATUS] != 0)
+        return bool(self.flags[driver.STATUS] != 0)
 
     def rounds(self, progress: Callable[[int], None] | None = None) -> None:
         """Run all blocks, a batch of whole blocks at a time."""
         problem, cut = self.problem, self.problem.cut
-        family, size = problem.family, problem.family.size
-        stream, scratch, x, values, columns = (buffer[0] for buffer in problem.buffers(1))
-        slot = np.zeros(problem.slot)
+        size = problem.family.size
+        workspace = problem.workspaces(1)[0]
+        slot = np.empty(problem.slot)
         per_batch = min(cut.blocks, max(1, _BATCH_ELEMENTS // (cut.d * cut.block)))
         samples = np.empty((cut.d, per_batch * cut.block))
         for first in range(0, cut.blocks, per_batch):
             batch = range(first, min(first + per_batch, cut.blocks))
             begins = {block: (block - first) * cut.block for block in batch}
             for block in batch:
-                blocks.draw(problem.table, family.packed, problem.key, block, stream, scratch,
-                            x, samples, begins[block])  # fmt: skip
+                driver.draw(problem.table, workspace, block, samples, begins[block])
             rows = min(batch.stop * cut.block, cut.n) - first * cut.block
             seen = samples[:, :rows].T
             seen.flags.writeable = False
@@ -77,10 +76,9 @@ class CallbackRun:
             if first == 0:
                 self.reference = reference_value(f)
             for block in batch:
-                if not blocks.absorb(
-                    problem.table, family.packed, family.index, problem.args, self.reference,
-                    block, samples, begins[block], f, direct, self.flags, x, values, columns,
-                    slot, self.sums,
+                if not driver.absorb(
+                    problem.table, workspace, self.reference, block, samples, begins[block], f,
+                    direct, self.flags, slot, self.sums,
                 ):  # fmt: skip
                     return
             if progress is not None:

@@ -18,7 +18,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from fastscore.engine import blocks
+from fastscore.engine import blocks, driver
 from fastscore.engine.problem import Problem
 from fastscore.engine.streams import key_of
 from fastscore.engine.tiles import tiling
@@ -52,13 +52,13 @@ class Run:
     sums : ndarray
         Sums by fold of the blocks merged so far.
     flags : ndarray
-        What driver and Python tell each other, see `blocks.FLAGS`.
+        What driver and Python tell each other, see `driver.FLAGS`.
     """
 
     def __init__(self, problem: Problem, threads: int | None) -> None:
         self.problem = problem
         self.sums = np.zeros((problem.cut.folds, problem.slot))
-        self.flags = np.zeros(blocks.FLAGS, np.int64)
+        self.flags = np.zeros(driver.FLAGS, np.int64)
         self.reference, cost = _pilot(problem)
         self.cost = cost + problem.cut.d * _SECONDS_PER_ELEMENT
         self.workers = self._workers(threads)
@@ -74,12 +74,12 @@ class Run:
     def samples(self) -> int:
         """Samples of the blocks merged so far."""
         cut = self.problem.cut
-        return min(int(self.flags[blocks.MERGED]) * cut.block, cut.n)
+        return min(int(self.flags[driver.MERGED]) * cut.block, cut.n)
 
     @property
     def failed(self) -> bool:
         """Whether the run has ended early."""
-        return bool(self.flags[blocks.STATUS] != 0)
+        return bool(self.flags[driver.STATUS] != 0)
 
     def rounds(self, progress: Callable[[int], None] | None = None) -> None:
         """Run all blocks; KeyboardInterrupt leaves the merged blocks' sums intact."""
@@ -109,38 +109,37 @@ class Run:
 
     def _driver(self) -> Callable[[int, int], None]:
         problem = self.problem
-        family = problem.family
-        head = (problem.table, family.packed, family.index, problem.args, problem.key,
-                self.reference)  # fmt: skip
-        if self.workers == 1 or self.parallel:
-            run = blocks.run_parallel if self.parallel else blocks.run_serial
-            buffers = problem.buffers(self.workers)
-            in_flight = self._in_flight()
-            slots = np.zeros((in_flight, problem.slot))
-            statuses = np.zeros(in_flight, np.int64)
-            return lambda first, last: run(
-                *head, first, last, self.flags, *buffers, slots, statuses, self.sums
-            )
-        return self._python_threads(head)
+        if self.workers > 1 and not self.parallel:
+            return self._python_threads()
+        run = driver.run_parallel if self.parallel else driver.run_serial
+        workspaces = problem.workspaces(self.workers)
+        in_flight = self._in_flight()
+        slots = np.empty((in_flight, problem.slot))
+        statuses = np.empty(in_flight, np.int64)
+        return lambda first, last: run(
+            problem.table, self.reference, first, last, self.flags, workspaces, slots, statuses,
+            self.sums,
+        )  # fmt: skip
 
     def _in_flight(self) -> int:
         if self.workers == 1:
             return 1
         return self.workers * max(2, min(_IN_FLIGHT, _SLOT_DOUBLES // self.problem.slot))
 
-    def _python_threads(self, head: tuple[Any, ...]) -> Callable[[int, int], None]:
+    def _python_threads(self) -> Callable[[int, int], None]:
         """The serial driver on a share of the blocks per thread, each into a row of its own."""
         problem, workers = self.problem, self.workers
-        buffers = [problem.buffers(1) for _ in range(workers)]
-        slots = [np.zeros((1, problem.slot)) for _ in range(workers)]
+        workspaces = problem.workspaces(workers)
+        slots = np.empty((workers, 1, problem.slot))
+        statuses = np.empty((workers, 1), np.int64)
         rows = np.zeros((self._in_flight(), problem.slot))
-        flags = np.zeros((workers, blocks.FLAGS), np.int64)
+        flags = np.zeros((workers, driver.FLAGS), np.int64)
 
         def share(worker: int, first: int, last: int) -> None:
-            flags[worker, blocks.STOP] = self.flags[blocks.STOP]
-            blocks.run_serial(
-                *head, first, last, flags[worker], *buffers[worker], slots[worker],
-                np.zeros(1, np.int64), rows,
+            flags[worker, driver.STOP] = self.flags[driver.STOP]
+            driver.run_serial(
+                problem.table, self.reference, first, last, flags[worker],
+                workspaces[worker : worker + 1], slots[worker], statuses[worker], rows,
             )  # fmt: skip
 
         def work(first: int, last: int) -> None:
@@ -150,14 +149,14 @@ class Run:
                     rows[:] = 0.0
                     ends = [begin + count * i // workers for i in range(workers + 1)]
                     list(pool.map(share, range(workers), ends[:-1], ends[1:]))
-                    failed = flags[flags[:, blocks.STATUS] != 0]
-                    good = failed[:, blocks.FAILED].min() if len(failed) else begin + count
-                    blocks.merge(problem.table, rows, begin, good, self.sums, self.flags)
+                    failed = flags[flags[:, driver.STATUS] != 0]
+                    good = failed[:, driver.FAILED].min() if len(failed) else begin + count
+                    driver.merge(problem.table, rows, begin, good, self.sums, self.flags)
                     if len(failed):
-                        first = failed[np.argmin(failed[:, blocks.FAILED])]
-                        merged = self.flags[blocks.MERGED]
+                        first = failed[np.argmin(failed[:, driver.FAILED])]
+                        merged = self.flags[driver.MERGED]
                         self.flags[:] = first
-                        self.flags[blocks.MERGED] = merged
+                        self.flags[driver.MERGED] = merged
                         return
 
         return work
@@ -170,12 +169,11 @@ def _pilot(problem: Problem) -> tuple[float, float]:
     the reference cancels out of every result, up to rounding.
     """
     rows = max(1, min(_PILOT_ROWS, problem.cut.n // _PILOT_ROWS))
-    stream, scratch, x, values = (buffer[0] for buffer in problem.buffers(1)[:4])
     start = time.perf_counter()
-    blocks.pilot(problem.table, problem.family.packed, problem.args, problem.key, stream,
-                 scratch, x, values, rows)  # fmt: skip
-    seconds = (time.perf_counter() - start) / rows
-    return reference_value(values[:rows]), seconds
+    values = driver.pilot(
+        problem.table, problem.workspaces(1)[0], rows, np.zeros(driver.FLAGS, np.int64)
+    )
+    return reference_value(values), (time.perf_counter() - start) / rows
 
 
 def reference_value(values: np.ndarray) -> float:
@@ -206,17 +204,14 @@ def _watch(work: Callable[[], None], flags: np.ndarray) -> None:
                     if future.done():
                         raise
         except KeyboardInterrupt:
-            flags[blocks.STOP] = 1
+            flags[driver.STOP] = 1
             raise
 
 
 def draw_block(problem: Problem, block: int) -> np.ndarray:
     """Samples of one block, of shape (rows, d)."""
     out = np.empty((problem.cut.d, problem.cut.rows_of(block)))
-    stream, scratch, x = (buffer[0] for buffer in problem.buffers(1)[:3])
-    blocks.draw(
-        problem.table, problem.family.packed, problem.key, block, stream, scratch, x, out, 0
-    )
+    driver.draw(problem.table, problem.workspaces(1)[0], block, out, 0)
     return np.ascontiguousarray(out.T)
 
 

@@ -20,15 +20,16 @@ floats = types.CPointer(f8)
 integers = types.CPointer(i8)
 words = types.CPointer(u8)
 
-_LINE = 64
+#: Doubles in a cache line.
+_LINE = 8
 
 
-def aligned(shape: int | tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
-    """Zeros whose first element starts a cache line (an odd start costs 4-15 %)."""
-    size = int(np.prod(shape)) * 8
-    raw = np.zeros(size + _LINE, np.uint8)
-    start = -raw.ctypes.data % _LINE
-    return raw[start : start + size].view(dtype).reshape(shape)
+def aligned(rows: int, size: int) -> np.ndarray:
+    """Uninitialised rows of doubles, each starting a cache line (an odd start costs 4-15 %)."""
+    size = -(-size // _LINE) * _LINE
+    raw = np.empty(rows * size + _LINE)
+    start = -(raw.ctypes.data // 8) % _LINE
+    return raw[start : start + rows * size].reshape(rows, size)
 
 
 @intrinsic
@@ -59,6 +60,24 @@ def as_words(typingctx, base):
         return builder.bitcast(args[0], context.get_value_type(words))
 
     return words(base), codegen
+
+
+def _pointer_at(kind: Any) -> Any:
+    @intrinsic
+    def at(typingctx, address):
+        """A pointer from an address."""
+
+        def codegen(context, builder, signature, args):
+            return builder.inttoptr(args[0], context.get_value_type(kind))
+
+        return kind(i8), codegen
+
+    return at
+
+
+#: Pointers from addresses that Python has put into a table.
+floats_at = _pointer_at(floats)
+integers_at = _pointer_at(integers)
 
 
 def view_maker(ndim: int, layout: str, readonly: bool = False) -> Any:

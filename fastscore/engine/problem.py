@@ -8,15 +8,13 @@ import numpy as np
 
 from fastscore.engine import blocks
 from fastscore.engine.memory import aligned
-from fastscore.engine.normals import SCRATCH
-from fastscore.engine.streams import STATE_WORDS
 from fastscore.engine.tiles import Tiling, stride_of
 
 _NO_ARGUMENTS = np.zeros(1, np.int64)
 
 
 class Problem:
-    """A family, an integrand and a cut into blocks, with the buffers to work in.
+    """A family, an integrand and a cut into blocks.
 
     Parameters
     ----------
@@ -48,24 +46,29 @@ class Problem:
     ) -> None:
         self.family = family
         self.cut = cut
-        self.key = key
-        self.args = args
+        self.args = args  # with the family, kept alive for as long as the table has addresses
         self.fused = direct == blocks.NONE and not family.shares
-        self.table = np.zeros(blocks.PROBLEM, np.int64)
-        self.table[:] = (
-            family.sample_kernel.address,
-            f,
-            family.accumulate_kernel.address if self.fused else blocks.NONE,
-            blocks.NONE if self.fused else family.score_kernel.address,
-            direct,
-            cut.d,
-            cut.stride,
-            cut.rows,
-            cut.rows,
-            cut.block,
-            cut.n,
-            family.size,
-            policy,
+        self.table = np.array(
+            [
+                family.sample_kernel.address,
+                f,
+                family.accumulate_kernel.address if self.fused else blocks.NONE,
+                blocks.NONE if self.fused else family.score_kernel.address,
+                direct,
+                family.packed_at,
+                family.index_at,
+                args.ctypes.data,
+                *key.view(np.int64),
+                cut.d,
+                cut.stride,
+                cut.rows,
+                cut.rows,
+                cut.block,
+                cut.n,
+                family.size,
+                policy,
+            ],
+            dtype=np.int64,
         )
 
     @property
@@ -73,22 +76,16 @@ class Problem:
         """Doubles of one block's sums."""
         return blocks.HEADER + 5 * self.family.size
 
-    def buffers(self, workers: int) -> tuple[np.ndarray, ...]:
-        """Streams, scratch, tiles, values of f and score columns, a row per worker."""
-        stride = self.cut.stride
-        columns = 0 if self.fused else 2 * self.family.size * stride
-        return (
-            aligned((workers, STATE_WORDS), np.uint64),
-            aligned((workers, SCRATCH)),
-            aligned((workers, self.cut.d * stride)),
-            aligned((workers, 2 * stride)),
-            aligned((workers, columns + 8)),
-        )
+    def workspaces(self, workers: int) -> np.ndarray:
+        """A row to work in per worker."""
+        cut = self.cut
+        size = blocks.workspace_size(cut.d, cut.stride, self.family.size, self.fused)
+        return aligned(workers, size)
 
     @staticmethod
     def of_family(family: Any) -> np.ndarray:
         """A table that serves the scores of a tile alone."""
-        table = np.zeros(blocks.PROBLEM, np.int64)
+        table = np.zeros(blocks.TABLE, np.int64)
         table[blocks.SCORE_AT] = family.score_kernel.address
         table[blocks.D] = family.d
         table[blocks.STRIDE] = stride_of(family.d)

@@ -18,6 +18,8 @@ FOLDS = 10
 FEW_COLUMNS = 48
 
 _TILE_ELEMENTS = 2**15
+_FEWEST_ROWS = 128
+_MOST_ELEMENTS = 2**20
 _BLOCK_ELEMENTS = 2**15
 _BLOCK_ROWS = 256
 _MULTIPLE = 16
@@ -68,12 +70,17 @@ def tiling(n: int, d: int) -> Tiling:
 
 
 def tile_rows(d: int) -> int:
-    """Samples of a tile: it stays in L1 for few coordinates, in L2 for many."""
+    """Samples of a tile: it stays in L1 for few coordinates, in L2 for many.
+
+    Below 128 rows the sums over a column cost more than its elements, hence the floor, which
+    gives way only where the tile would outgrow the caches altogether.
+    """
     if d <= 2:
         return 2048 // d
     if d <= FEW_COLUMNS:
         return 512
-    return max(_MULTIPLE, min(_TILE_ELEMENTS // d, 512), min(64, 2**20 // d)) // _MULTIPLE * _MULTIPLE
+    rows = max(_TILE_ELEMENTS // d, _FEWEST_ROWS)
+    return max(_MULTIPLE, min(rows, _MOST_ELEMENTS // d) // _MULTIPLE * _MULTIPLE)
 
 
 def stride_of(d: int) -> int:

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from fastscore.engine.blocks import log_probs, scores
+from fastscore.engine.driver import log_probs, scores
 from fastscore.engine.jit import TileKernel
 from fastscore.engine.launch import draw_samples
 from fastscore.engine.problem import Problem
@@ -70,6 +71,16 @@ class Family(ABC):
             start += array.size
         self.index = np.concatenate(index).astype(np.int64)
         return {name: np.broadcast_to(a, self.shape).ravel() for name, a in arrays.items()}
+
+    @cached_property
+    def packed_at(self) -> int:
+        """Address of `packed`."""
+        return int(self.packed.ctypes.data)
+
+    @cached_property
+    def index_at(self) -> int:
+        """Address of `index`."""
+        return int(self.index.ctypes.data)
 
     @property
     def shares(self) -> bool:
