@@ -11,7 +11,7 @@ import numpy as np
 
 from fastscore.engine.moments import Moments
 from fastscore.families import Family
-from fastscore.variance.baselines import Solution, solve
+from fastscore.variance.baselines import Solution, as_baseline, solve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -162,26 +162,25 @@ class Estimate:
 
     def with_baseline(self, baseline: str | float | None) -> Estimate:
         """The same samples under another baseline, at no cost: the sums serve them all."""
-        from fastscore.gradient import as_baseline
-
         other = object.__new__(Estimate)
         kept = {k: v for k, v in self.__dict__.items() if k not in _CACHED}
         other.__dict__.update(kept, baseline=as_baseline(baseline))
         return other
 
-    def rows(self, labels: Mapping[str, list[str]] | None = None) -> Iterator[tuple[str, ...]]:
+    @property
+    def dimension(self) -> int:
+        """Coordinates of a sample."""
+        return self._p.d
+
+    def rows(self) -> Iterator[tuple[str, ...]]:
         """Rows of a table: name, gradient, standard error, variance ratio."""
         for name in self._wrt:
-            grad, stderr, ratio = (
-                np.ravel(of[name]) for of in (self.grad, self.grad_stderr, self.variance_ratio)
-            )
             shape = self._p.parameters[name].shape
-            for i in range(grad.size):
-                where = ", ".join(map(str, np.unravel_index(i, shape))) if shape else ""
-                label = f"{name}[{where}]" if shape else name
-                if labels and name in labels:
-                    label = labels[name][i]
-                yield label, f"{grad[i]:.6g}", f"{stderr[i]:.2g}", f"{ratio[i]:.3g}"
+            columns = (self.grad, self.grad_stderr, self.variance_ratio)
+            for where in np.ndindex(*shape):
+                label = f"{name}[{', '.join(map(str, where))}]" if shape else name
+                grad, stderr, ratio = (float(np.asarray(of[name])[where]) for of in columns)
+                yield label, f"{grad:.6g}", f"{stderr:.2g}", f"{ratio:.3g}"
 
     def __str__(self) -> str:
         from fastscore.report import estimate_table, plain

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import numbers
-import operator
 import time
 import warnings
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
 import numpy as np
 
+from fastscore.checks import count, one_of
 from fastscore.engine import blocks, driver
 from fastscore.engine.callback import CallbackRun
 from fastscore.engine.launch import Run, draw_block
@@ -28,10 +25,9 @@ from fastscore.integrand import (
     Integrand,
     compile_direct,
     compile_f,
-    one_of,
 )
 from fastscore.progress import progress_bar
-from fastscore.variance.baselines import BASELINES
+from fastscore.variance.baselines import as_baseline
 
 
 class Interrupted(KeyboardInterrupt):
@@ -111,10 +107,10 @@ def gradient(
     if not isinstance(p, Family):
         raise TypeError(f"p={p!r} is not a distribution: give one, such as fs.Normal(loc, scale)")
     args = _arguments(args)
-    n = _count("n", n)
+    n = count("n", n)
     baseline = as_baseline(baseline)
     wrt = _names(wrt, p)
-    threads = None if threads is None else _count("threads", threads)
+    threads = None if threads is None else count("threads", threads)
     seed = seed_of(rng)
 
     run = _plan(integrand, p, args, n, seed, threads)
@@ -169,32 +165,28 @@ def _plan(
         f=compile_f(integrand.f, kind, p.d, arguments),
         direct=blocks.NONE if integrand.direct is None
         else compile_direct(integrand.direct, kind, p.size, arguments),
-        args=arguments.words, policy=policy,
+        args=arguments, policy=policy,
     )  # fmt: skip
-    problem.arguments = arguments
     return Run(problem, threads)
 
 
 def _raise_failure(run: Run | CallbackRun, integrand: Integrand, args: tuple[Any, ...]) -> None:
     """Say what went wrong in f, and at which sample."""
     cut, block = run.problem.cut, int(run.flags[driver.FAILED])
-    samples = partial(draw_block, run.problem)
+    x = draw_block(run.problem, block)
     if run.flags[driver.STATUS] == blocks.NOT_FINITE:
         first = int(run.flags[driver.BAD_FIRST])
-        x = samples(block)[first - block * cut.block]
         raise ValueError(
             f"f is NaN or infinite at {int(run.flags[driver.BAD_COUNT])} of the first "
             f"{block * cut.block + cut.rows_of(block)} samples, first at sample {first}, "
-            f"x = {np.array2string(x, threshold=8)}. Mend f, or choose a policy: "
+            f"x = {np.array2string(x[first - block * cut.block], threshold=8)}. Mend f, or choose a policy: "
             "fs.Integrand(f, nonfinite='omit') or 'propagate'"
         )
-    _raise_again(integrand, args, samples(block), block * cut.block)
+    _raise_again(integrand, args, x, block * cut.block)
 
 
-def _raise_again(
-    integrand: Integrand, args: tuple[Any, ...], x: np.ndarray, first: int
-) -> None:
-    """Call f again on a failed block, from Python, so that it raises its own exception."""
+def _raise_again(integrand: Integrand, args: tuple[Any, ...], x: np.ndarray, first: int) -> None:
+    """Call f and its direct term on a failed block from Python, so that they raise themselves."""
     batch = integrand.resolve(args) == "batch"
     step = len(x) if batch else 1
     for start in range(0, len(x), step):
@@ -210,8 +202,8 @@ def _raise_again(
             )
             raise
     raise RuntimeError(
-        f"f or its direct term failed between samples {first} and {first + len(x) - 1} in "
-        "compiled code, and does not when called again: is it pure?"
+        f"f or its direct term failed between samples {first} and {first + len(x) - 1} in compiled "
+        "code, and f does not when called again: look at direct, or is f not pure?"
     )
 
 
@@ -233,32 +225,6 @@ def _arguments(args: Any) -> tuple[Any, ...]:
     return args
 
 
-def _count(name: str, value: Any) -> int:
-    try:
-        count = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}={value!r} is not an integer: give a positive integer") from None
-    if isinstance(value, (bool, np.bool_)) or count < 1:
-        raise ValueError(f"{name}={value!r} is not positive: give an integer of at least 1")
-    return count
-
-
-def as_baseline(value: Any) -> str | float | None:
-    """Check a baseline."""
-    if value is None:
-        return None
-    if isinstance(value, numbers.Real) and not isinstance(value, bool):
-        if not math.isfinite(value):
-            raise ValueError(f"baseline={value!r} is not finite: give a finite number")
-        return float(value)
-    if value not in BASELINES:
-        raise ValueError(
-            f"baseline={value!r} is unknown: give one of {', '.join(map(repr, BASELINES))}, "
-            "a number or None"
-        )
-    return str(value)
-
-
 def _names(wrt: Any, p: Family) -> tuple[str, ...]:
     """Parameters to differentiate by, in the order of the family."""
     if wrt is None:
@@ -271,4 +237,4 @@ def _names(wrt: Any, p: Family) -> tuple[str, ...]:
     return tuple(name for name in p.parameters if name in names)
 
 
-__all__ = ["Interrupted", "as_baseline", "gradient"]
+__all__ = ["Interrupted", "gradient"]

@@ -11,7 +11,7 @@ import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +22,7 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import from_dtype
 
+from fastscore.checks import one_of
 from fastscore.engine import blocks
 from fastscore.engine.blocks import INTEGRAND
 from fastscore.engine.jit import plain
@@ -112,13 +113,6 @@ def is_jitted(function: Any) -> bool:
     return isinstance(function, Dispatcher)
 
 
-def one_of(name: str, value: Any, options: Any) -> None:
-    """Raise a ValueError that lists the options if ``value`` is none of them."""
-    if not isinstance(value, str) or value not in options:
-        listed = ", ".join(repr(option) for option in options)
-        raise ValueError(f"{name}={value!r} is unknown: choose one of {listed}")
-
-
 @lru_cache(maxsize=256)
 def _accepts(function: Any, count: int) -> bool:
     try:
@@ -149,9 +143,7 @@ class Arguments:
     def __init__(self, args: tuple[Any, ...]) -> None:
         self._kept: list[np.ndarray] = []
         packed: list[int] = []
-        self.types = tuple(
-            self._pack(f"args[{i}]", value, packed) for i, value in enumerate(args)
-        )
+        self.types = tuple(self._pack(f"args[{i}]", value, packed) for i, value in enumerate(args))
         self.words = np.array(packed or [0], dtype=np.uint64).view(np.int64)
 
     def _pack(self, name: str, value: Any, packed: list[int]) -> types.Type:
@@ -267,7 +259,11 @@ def _nothing(typingctx, value):
             f"{_OURS} f takes a batch and an array for its values, and yet returns {value}. "
             "Is it an f of one sample, whose further arguments are missing in args=?"
         )
-    return types.none(value), lambda context, builder, sig, args: context.get_dummy_value()
+
+    def codegen(context, builder, signature, args):
+        return context.get_dummy_value()
+
+    return types.none(value), codegen
 
 
 _row = view_maker(1, "C", readonly=True)
@@ -359,7 +355,7 @@ def evaluate(x, out, rows, d, stride, args):
 """
 
 
-def compile_f(f: Dispatcher, kind: Kind, d: int, arguments: Arguments) -> int:
+def compile_f(f: Any, kind: Kind, d: int, arguments: Arguments) -> int:
     """Address of the tile kernel of a jitted f.
 
     Raises
@@ -370,7 +366,7 @@ def compile_f(f: Dispatcher, kind: Kind, d: int, arguments: Arguments) -> int:
     return _compiled(f, kind, d if d <= FEW_COLUMNS else 0, arguments.types).address
 
 
-def compile_direct(direct: Dispatcher, kind: Kind, size: int, arguments: Arguments) -> int:
+def compile_direct(direct: Any, kind: Kind, size: int, arguments: Arguments) -> int:
     """Address of the tile kernel of a jitted direct term."""
     return _compiled_direct(direct, kind, size, arguments.types).address
 
@@ -380,12 +376,9 @@ class _Compiled:
 
     def __init__(self, dispatcher: Any) -> None:
         self.dispatcher = dispatcher
-
-    @cached_property
-    def address(self) -> int:
-        self.dispatcher.compile(INTEGRAND.args)
-        result = self.dispatcher.overloads[INTEGRAND.args]
-        return int(result.library.get_pointer_to_function(result.fndesc.mangled_name))
+        dispatcher.compile(INTEGRAND.args)
+        result = dispatcher.overloads[INTEGRAND.args]
+        self.address = int(result.library.get_pointer_to_function(result.fndesc.mangled_name))
 
 
 @lru_cache(maxsize=256)
@@ -400,10 +393,8 @@ def _compiled(f: Any, kind: Kind, d: int, argument_types: tuple[types.Type, ...]
     for template in templates:
         inlined = template in (_SAMPLE_COLUMNS, _BATCH_COLUMNS)
         try:
-            compiled = _build(template, f, argument_types, inlined, pinned, D=d,
-                              STRIDE=stride_of(max(d, 1)))  # fmt: skip
-            assert compiled.address
-            return compiled
+            return _build(template, f, argument_types, inlined, pinned, D=d,
+                          STRIDE=stride_of(max(d, 1)))  # fmt: skip
         except errors.NumbaError as error:
             failure = error
     raise TypeError(_explain(f, failure)) from failure
@@ -415,10 +406,7 @@ def _compiled_direct(
 ) -> _Compiled:
     template = _SAMPLE_DIRECT if kind == "sample" else _BATCH_DIRECT
     try:
-        compiled = _build(template, direct, argument_types, False, not direct._can_compile,
-                          SIZE=size)  # fmt: skip
-        assert compiled.address
-        return compiled
+        return _build(template, direct, argument_types, False, not direct._can_compile, SIZE=size)
     except errors.NumbaError as error:
         raise TypeError(_explain(direct, error)) from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fastscore.estimate import Estimate
+    from fastscore.runfile import Report
 
 
 def plain(*renderables: Any, width: int = 100) -> str:
@@ -23,27 +24,82 @@ def plain(*renderables: Any, width: int = 100) -> str:
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip("\n").split("\n"))
 
 
-def estimate_table(
-    estimate: Estimate, most: int, labels: Mapping[str, list[str]] | None = None
-) -> Table:
-    """Gradient entries with standard errors; the middle of a long table is left out."""
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "",
+          most: int | None = None) -> Table:  # fmt: skip
+    """A table with its first column to the left; the middle of a long one is left out."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(
-        title=Text(f"E[f] = {estimate.value:.6g} ± {estimate.value_stderr:.2g}"),
-        caption=Text(footer(estimate)),
+    made = Table(title=Text(title), caption=Text(caption) if caption else None)
+    for i, column in enumerate(columns):
+        made.add_column(column, justify="right" if i else "left")
+    rows = list(rows)
+    if most is not None and len(rows) > most:
+        gap = [f"… {len(rows) - most} more"] + [""] * (len(columns) - 1)
+        rows = [*rows[: most // 2], gap, *rows[len(rows) - (most - most // 2) :]]
+    for row in rows:
+        made.add_row(*map(Text, row))
+    return made
+
+
+def estimate_table(estimate: Estimate, most: int) -> Table:
+    """Gradient entries with standard errors and what the baseline bought."""
+    return table(
+        f"E[f] = {estimate.value:.6g} ± {estimate.value_stderr:.2g}",
+        ("d E[f] / d …", "gradient", "standard error", "variance ratio"),
+        estimate.rows(),
+        footer(estimate),
+        most,
     )
-    table.add_column("d E[f] / d …")
-    for heading in ("gradient", "standard error", "variance ratio"):
-        table.add_column(heading, justify="right")
-    rows = list(estimate.rows(labels))
-    for i, row in enumerate(rows):
-        if len(rows) <= most or i < most // 2 or i >= len(rows) - most // 2:
-            table.add_row(*map(Text, row))
-        elif i == most // 2:
-            table.add_row(Text(f"… {len(rows) - 2 * (most // 2)} more"), "", "", "")
-    return table
+
+
+def study_tables(report: Report) -> list[Any]:
+    """What ``fastscore run`` prints."""
+    estimate = report.estimate
+    entries = zip(
+        report.names, *(report.shown(of) for of in (estimate.grad, estimate.grad_stderr)),
+        strict=True,
+    )  # fmt: skip
+    found: list[Any] = [
+        table(
+            report.study.title,
+            ("", "estimate", "standard error"),
+            [
+                ("value", f"{estimate.value:.6g}", f"{estimate.value_stderr:.2g}"),
+                *((name, f"{g:.6g}", f"{s:.2g}") for name, g, s in entries),
+            ],
+            footer(estimate),
+            most=40,
+        ),
+        table(
+            "What each baseline does to the variance",
+            ("baseline", "variance / none", "samples saved", f"standard error, {report.names[0]}"),
+            (
+                (name, f"{relative:.3f}", f"{1 - relative:.0%}", f"{stderr:.2g}")
+                for name, (relative, stderr) in report.baselines().items()
+            ),
+            "all leave the estimate unbiased; variance summed over the entries above",
+        ),
+    ]
+    if report.special is not None and report.study.special is not None:
+        found.append(
+            table(
+                str(report.study.special.get("title", "Special case")),
+                ("", "estimate", "standard error", "exact", "difference / error"),
+                (
+                    (name, f"{g:.6g}", f"{s:.2g}", f"{exact:.6g}", f"{(g - exact) / s:+.2f}")
+                    for name, g, s, exact in report.comparison()
+                ),
+                most=40,
+            )
+        )
+    found.append(
+        f"{estimate.n:,} samples in {estimate.seconds:.3g} s: "
+        f"{report.samples_per_second / 1e6:.1f} million samples per second on "
+        f"{report.threads} thread{'s' * (report.threads > 1)}, "
+        f"{1e9 / report.samples_per_second / estimate.dimension:.2f} ns per coordinate"
+    )
+    return found
 
 
 def footer(estimate: Estimate) -> str:

@@ -6,7 +6,6 @@ import numpy as np
 from numba import prange
 
 from fastscore.engine.blocks import (
-    D,
     DIRECT_AT,
     FIRST,
     GIVEN,
@@ -19,6 +18,7 @@ from fastscore.engine.blocks import (
     SIZE,
     STRIDE,
     TILE,
+    D,
     absorb_tile,
     bounds,
     direct_of,

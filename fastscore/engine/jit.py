@@ -17,7 +17,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +48,20 @@ class TileKernel:
     def __init__(self, function: Callable[..., Any], signature: Any) -> None:
         self.function = function
         self.signature = signature
+        self._compiled: Any = None
 
-    @cached_property
+    @property
     def compiled(self) -> Any:
         """Numba's ``CFunc``."""
-        with _cached("tile") as options:
-            return cfunc(self.signature, error_model="numpy", **options)(self.function)
+        if self._compiled is None:
+            # Under the lock: of two compilations, one would be freed with its address in use.
+            with _lock, _cached("tile") as options:
+                if self._compiled is None:
+                    decorate = cfunc(self.signature, error_model="numpy", **options)
+                    self._compiled = decorate(self.function)
+        return self._compiled
 
-    @cached_property
+    @property
     def address(self) -> int:
         """Address of the C function."""
         return int(self.compiled.address)
@@ -73,19 +79,24 @@ class Entry:
         self.function = function
         self.parallel = parallel
         self.__doc__ = function.__doc__
+        self._dispatcher: Any = None
 
-    @cached_property
+    @property
     def dispatcher(self) -> Any:
         """Numba's dispatcher."""
-        # Numba's index does not tell a parallel compilation from a serial one of the same
-        # function: each gets a directory of its own.
-        with _cached("parallel" if self.parallel else "serial") as options:
-            return njit(
-                error_model="numpy", nogil=True, parallel=self.parallel, **options
-            )(self.function)
+        if self._dispatcher is None:
+            # Numba's index does not tell a parallel compilation from a serial one of the same
+            # function: each gets a directory of its own.
+            with _lock, _cached("parallel" if self.parallel else "serial") as options:
+                if self._dispatcher is None:
+                    decorate = njit(
+                        error_model="numpy", nogil=True, parallel=self.parallel, **options
+                    )
+                    self._dispatcher = decorate(self.function)
+        return self._dispatcher
 
     def __call__(self, *args: Any) -> Any:
-        return self.dispatcher(*args)
+        return (self._dispatcher or self.dispatcher)(*args)
 
 
 def entry(function: Callable[..., Any]) -> Entry:

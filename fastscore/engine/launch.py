@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from functools import partial
 from typing import Any
 
 import numba
@@ -95,7 +96,7 @@ class Run:
             last = min(done + step, cut.blocks)
             start = time.perf_counter()
             if watched:
-                _watch(lambda first=done, end=last: work(first, end), self.flags)
+                _watch(partial(work, done, last), self.flags)
             else:
                 work(done, last)
             seconds = (time.perf_counter() - start) / (last - done) * self.workers
@@ -169,10 +170,10 @@ def _pilot(problem: Problem) -> tuple[float, float]:
     the reference cancels out of every result, up to rounding.
     """
     rows = max(1, min(_PILOT_ROWS, problem.cut.n // _PILOT_ROWS))
+    workspace, flags = problem.workspaces(1)[0], np.zeros(driver.FLAGS, np.int64)
+    driver.pilot(problem.table, workspace, 0, flags)  # compiled before it is timed
     start = time.perf_counter()
-    values = driver.pilot(
-        problem.table, problem.workspaces(1)[0], rows, np.zeros(driver.FLAGS, np.int64)
-    )
+    values = driver.pilot(problem.table, workspace, rows, flags)
     return reference_value(values), (time.perf_counter() - start) / rows
 
 
@@ -193,7 +194,7 @@ def _watch(work: Callable[[], None], flags: np.ndarray) -> None:
     """Run long work on a helper thread, so that Ctrl-C reaches Python and stops it."""
     if threading.current_thread() is not threading.main_thread():
         work()
-        return
+        return None
     with ThreadPoolExecutor(1) as pool:
         future: Future[None] = pool.submit(work)
         try:

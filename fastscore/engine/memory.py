@@ -155,7 +155,8 @@ def caller(signature: Any) -> Any:
     def call(typingctx, address, arguments):
         def codegen(context, builder, _, args):
             target = ir.FunctionType(
-                ir.VoidType() if signature.return_type == types.void
+                ir.VoidType()
+                if signature.return_type == types.void
                 else context.get_value_type(signature.return_type),
                 [context.get_value_type(argument) for argument in signature.args],
             )

@@ -10,8 +10,6 @@ from fastscore.engine import blocks
 from fastscore.engine.memory import aligned
 from fastscore.engine.tiles import Tiling, stride_of
 
-_NO_ARGUMENTS = np.zeros(1, np.int64)
-
 
 class Problem:
     """A family, an integrand and a cut into blocks.
@@ -27,7 +25,7 @@ class Problem:
     f, direct : int
         Addresses of the tile kernels of f and of its direct term; `blocks.NONE`,
         `blocks.GIVEN`.
-    args : ndarray
+    args : Arguments, optional
         Arguments of f, packed as words.
     policy : int
         What to do with a non-finite f.
@@ -41,7 +39,7 @@ class Problem:
         *,
         f: int = blocks.NONE,
         direct: int = blocks.NONE,
-        args: np.ndarray = _NO_ARGUMENTS,
+        args: Any = None,
         policy: int = blocks.RAISE,
     ) -> None:
         self.family = family
@@ -57,7 +55,7 @@ class Problem:
                 direct,
                 family.packed_at,
                 family.index_at,
-                args.ctypes.data,
+                0 if args is None else args.words.ctypes.data,
                 *key.view(np.int64),
                 cut.d,
                 cut.stride,

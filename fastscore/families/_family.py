@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from fastscore import checks
 from fastscore.engine.driver import log_probs, scores
 from fastscore.engine.jit import TileKernel
 from fastscore.engine.launch import draw_samples
@@ -59,7 +60,7 @@ class Family(ABC):
 
     def _set_parameters(self, **values: Any) -> dict[str, np.ndarray]:
         """Validate and store the parameters; return them spread to one entry per coordinate."""
-        arrays = {name: as_parameter(name, value) for name, value in values.items()}
+        arrays = {name: checks.parameter(name, value) for name, value in values.items()}
         self.shape = common_shape(arrays)
         self.d = int(np.prod(self.shape, dtype=int))
         self.parameters = MappingProxyType(arrays)
@@ -108,7 +109,7 @@ class Family(ABC):
 
         They are the very samples that ``fs.gradient(f, p, n=n, rng=rng)`` uses.
         """
-        return draw_samples(self, n, seed_of(rng))
+        return draw_samples(self, checks.count("n", n), seed_of(rng))
 
     def score(self, x: Any) -> np.ndarray:
         """Score ``∇_θ log p(x)`` of samples (n, d), of shape (n, P) in parameter order."""
@@ -140,9 +141,7 @@ class Family(ABC):
     def _as_samples(self, x: Any) -> np.ndarray:
         samples = np.asarray(x, dtype=np.float64)
         if samples.ndim != 2 or samples.shape[1] != self.d:
-            raise ValueError(
-                f"x has shape {samples.shape}: give samples of shape (n, {self.d})"
-            )
+            raise ValueError(f"x has shape {samples.shape}: give samples of shape (n, {self.d})")
         return samples
 
     def __repr__(self) -> str:
@@ -151,30 +150,6 @@ class Family(ABC):
 
         parameters = ", ".join(f"{k}={shown(v)}" for k, v in self.parameters.items())
         return f"{type(self).__name__}({parameters})"
-
-
-def as_parameter(name: str, value: Any) -> np.ndarray:
-    """A read-only float64 copy of a parameter, checked to be finite and not empty."""
-    try:
-        array = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name}={value!r} is not an array of real numbers") from error
-    if np.iscomplexobj(value):
-        raise TypeError(f"{name} is complex: give real numbers")
-    if array.size == 0:
-        raise ValueError(f"{name} has shape {array.shape}, without an entry: give at least one")
-    require(name, array, np.isfinite(array), "finite")
-    array.flags.writeable = False
-    return array
-
-
-def require(name: str, array: np.ndarray, holds: np.ndarray, what: str) -> None:
-    """Raise a ValueError that quotes the first entry for which a condition fails."""
-    if holds.all():
-        return
-    where = np.unravel_index(int(np.argmin(holds)), array.shape)
-    at = f"[{', '.join(map(str, where))}]" if array.ndim else ""
-    raise ValueError(f"{name}{at} = {float(array[where])!r}: {name} must be {what}")
 
 
 def common_shape(arrays: Mapping[str, np.ndarray]) -> tuple[int, ...]:

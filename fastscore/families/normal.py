@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from fastscore.checks import require
 from fastscore.engine.blocks import ACCUMULATE, LOG_PROB, SAMPLE, SCORE
 from fastscore.engine.jit import elementwise, reduction, tile_kernel
 from fastscore.engine.memory import offset, vector
 from fastscore.engine.normals import MULTIPLE, normals
-from fastscore.families._family import Family, require
+from fastscore.families._family import Family
 
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 #: Below this scale/|loc|, rounding x = loc + scale z would itself shift the second moments.

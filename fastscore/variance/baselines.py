@@ -23,6 +23,22 @@ _CONSTANT, _LEAVE_ONE_OUT, _FOLD_MEAN, _SCALAR, _COORDINATE = range(5)
 _SHRINKAGE = 10.0
 
 
+def as_baseline(value: Any) -> str | float | None:
+    """Check a baseline."""
+    if value is None:
+        return None
+    if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
+        if not np.isfinite(value):
+            raise ValueError(f"baseline={value!r} is not finite: give a finite number")
+        return float(value)
+    if value not in BASELINES:
+        raise ValueError(
+            f"baseline={value!r} is unknown: give one of {', '.join(map(repr, BASELINES))}, "
+            "a number or None"
+        )
+    return str(value)
+
+
 @dataclass(frozen=True)
 class Solution:
     """Gradient and its statistics, one entry per chosen score coordinate."""
@@ -51,7 +67,7 @@ def solve(
         Whether F has a direct term.
     """
     constant = -moments.reference
-    if baseline is None or moments.units.sum() == 1 and isinstance(baseline, str):
+    if baseline is None or (isinstance(baseline, str) and moments.units.sum() == 1):
         kind = _CONSTANT
     elif isinstance(baseline, str):
         kind = {"mean": _LEAVE_ONE_OUT, "scalar": _SCALAR, "optimal": _COORDINATE}[baseline]
@@ -70,11 +86,11 @@ def _solve(header: Any, scores: Any, chosen: Any, kind: int, constant: float, re
     folds, units, w = header.shape[0], header[:, 0], header[:, 1]
     optimum = np.empty((folds, chosen.size))
     for fold in range(folds):
-        _optimum(scores, chosen, fold, units, w, kind == _SCALAR, optimum[fold])
+        _optimum(scores, chosen, fold, units, w, reference, kind == _SCALAR, optimum[fold])
     total, mean = units.sum(), w.sum() / units.sum()
     for i in range(chosen.size):
         s = scores[:, :, chosen[i]]
-        g0, var0 = _with_constant(s, -reference, total)
+        _, var0 = _with_constant(s, -reference, total)
         if kind == _CONSTANT:
             g, var = _with_constant(s, constant, total)
         elif kind == _LEAVE_ONE_OUT:
@@ -83,17 +99,23 @@ def _solve(header: Any, scores: Any, chosen: Any, kind: int, constant: float, re
             # The mean over u of (w_u − w̄) S_u, each times N/(N − 1).
             g, var = g * inflation, var * inflation * inflation
         else:
-            g, var = _cross_fitted(s, units, w, optimum[:, i], kind == _FOLD_MEAN)
+            g, var = _cross_fitted(s, units, w, reference, optimum[:, i], kind == _FOLD_MEAN)
         out[0, i] = g
         out[1, i] = np.sqrt(max(var, 0.0)) if total > 1 else np.nan
         out[2, i] = var0 / var if var > 0 else (1.0 if var0 <= 0 else np.inf)
 
 
 @plain
-def _optimum(scores, chosen, fold, units, w, scalar, out):
-    """``b̂`` from the other folds: the regression of F on S with intercept; 0/0 gives their mean."""
+def _mean_of_others(fold, units, w, reference):
+    """Units of the other folds, and their mean of w; where there are none, that of f = 0."""
     others = units.sum() - units[fold]
-    mean = (w.sum() - w[fold]) / others
+    return others, (w.sum() - w[fold]) / others if others > 0 else -reference
+
+
+@plain
+def _optimum(scores, chosen, fold, units, w, reference, scalar, out):
+    """``b̂`` from the other folds: the regression of F on S with intercept; 0/0 gives their mean."""
+    others, mean = _mean_of_others(fold, units, w, reference)
     up = down = 0.0
     for i in range(chosen.size):
         s = sf = ss = sfs = 0.0
@@ -123,7 +145,7 @@ def _with_constant(s, b, total):
 
 
 @plain
-def _cross_fitted(s, units, w, optimum, mean_only):
+def _cross_fitted(s, units, w, reference, optimum, mean_only):
     """``ĝ = (1/U) Σ_k Σ_{u∈k} (F_u − b_{−k} S_u)`` and its variance.
 
     ``b = m + λ (b̂ − m)`` with ``λ = max(0, 1 − 10/U')``, U' the other folds' units: at few units
@@ -132,9 +154,8 @@ def _cross_fitted(s, units, w, optimum, mean_only):
     total = units.sum()
     g = squares = 0.0
     for k in range(units.size):
-        others = total - units[k]
-        mean = (w.sum() - w[k]) / others
-        trust = 0.0 if mean_only else max(0.0, 1.0 - _SHRINKAGE / others)
+        others, mean = _mean_of_others(k, units, w, reference)
+        trust = 0.0 if mean_only else max(0.0, 1.0 - _SHRINKAGE / max(others, _SHRINKAGE))
         b = mean + trust * (optimum[k] - mean)
         g += s[k, 1] - b * s[k, 0]
         squares += s[k, 4] - 2 * b * s[k, 3] + b * b * s[k, 2]

@@ -1,0 +1,1 @@
+"""Files for ``fastscore run``; `barrier` is the one that ``fastscore demo`` runs."""
