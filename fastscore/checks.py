@@ -39,12 +39,13 @@ def count(name: str, value: Any) -> int:
 
 def parameter(name: str, value: Any) -> np.ndarray:
     """A read-only float64 copy of a parameter, checked to be real, finite and not empty."""
-    if np.iscomplexobj(value):
-        raise TypeError(f"{name} is complex: give real numbers")
     try:
-        array = np.array(value, dtype=np.float64)
+        given = np.asarray(value)
+        if given.dtype.kind not in "biuf":
+            raise TypeError(f"dtype {given.dtype}")
+        array = np.array(given, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"{name}={value!r} is not an array of real numbers") from error
+        raise TypeError(f"{name}={value!r} is not an array of real numbers ({error})") from error
     if array.size == 0:
         raise ValueError(f"{name} has shape {array.shape}, without an entry: give at least one")
     require(name, array, np.isfinite(array), "finite")

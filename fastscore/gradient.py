@@ -12,9 +12,9 @@ import numpy as np
 from fastscore.checks import count, one_of
 from fastscore.engine import blocks, driver
 from fastscore.engine.callback import CallbackRun
-from fastscore.engine.launch import Run, draw_block
-from fastscore.engine.moments import Moments
+from fastscore.engine.launch import CompiledRun, draw_block
 from fastscore.engine.problem import Problem
+from fastscore.engine.run import Run
 from fastscore.engine.streams import key_of, seed_of
 from fastscore.engine.tiles import tiling
 from fastscore.estimate import Estimate
@@ -117,7 +117,7 @@ def gradient(
 
     def estimate(stopped: str) -> Estimate:
         return Estimate(
-            p, wrt, Moments(run.sums, run.reference), baseline,
+            p, wrt, run.moments, baseline,
             seed=seed, nonfinite_policy=integrand.nonfinite,
             direct=integrand.direct is not None, stopped=stopped,
             seconds=time.perf_counter() - start,
@@ -127,7 +127,8 @@ def gradient(
         with progress_bar(n, progress) as advance:
             run.rounds(advance)
     except KeyboardInterrupt:
-        raise Interrupted(estimate("interrupted") if run.samples else None) from None
+        some = run.moments.units.sum() > 0
+        raise Interrupted(estimate("interrupted") if some else None) from None
     if run.failed:
         _raise_failure(run, integrand, args)
     _check_moments(run)
@@ -143,7 +144,7 @@ def gradient(
 def _plan(
     integrand: Integrand, p: Family, args: tuple[Any, ...], n: int, seed: int,
     threads: int | None,
-) -> Run | CallbackRun:  # fmt: skip
+) -> Run:  # fmt: skip
     """Kernels, blocks and buffers for a run."""
     kind = integrand.resolve(args)
     cut = tiling(n, p.d)
@@ -167,10 +168,10 @@ def _plan(
         else compile_direct(integrand.direct, kind, p.size, arguments),
         args=arguments, policy=policy,
     )  # fmt: skip
-    return Run(problem, threads)
+    return CompiledRun(problem, threads)
 
 
-def _raise_failure(run: Run | CallbackRun, integrand: Integrand, args: tuple[Any, ...]) -> None:
+def _raise_failure(run: Run, integrand: Integrand, args: tuple[Any, ...]) -> None:
     """Say what went wrong in f, and at which sample."""
     cut, block = run.problem.cut, int(run.flags[driver.FAILED])
     x = draw_block(run.problem, block)
@@ -179,8 +180,8 @@ def _raise_failure(run: Run | CallbackRun, integrand: Integrand, args: tuple[Any
         raise ValueError(
             f"f is NaN or infinite at {int(run.flags[driver.BAD_COUNT])} of the first "
             f"{block * cut.block + cut.rows_of(block)} samples, first at sample {first}, "
-            f"x = {np.array2string(x[first - block * cut.block], threshold=8)}. Mend f, or choose a policy: "
-            "fs.Integrand(f, nonfinite='omit') or 'propagate'"
+            f"x = {np.array2string(x[first - block * cut.block], threshold=8)}. "
+            "Mend f, or choose a policy: fs.Integrand(f, nonfinite='omit') or 'propagate'"
         )
     _raise_again(integrand, args, x, block * cut.block)
 
@@ -207,9 +208,9 @@ def _raise_again(integrand: Integrand, args: tuple[Any, ...], x: np.ndarray, fir
     )
 
 
-def _check_moments(run: Run | CallbackRun) -> None:
+def _check_moments(run: Run) -> None:
     """Refuse sums that overflowed, or were spoilt by the direct term."""
-    moments = Moments(run.sums, run.reference)
+    moments = run.moments
     if moments.units.sum() == 0:
         raise ValueError("f is not finite at any sample: nothing is left to estimate from")
     if moments.nonfinite == 0 and not np.isfinite(run.sums).all():
@@ -229,6 +230,8 @@ def _names(wrt: Any, p: Family) -> tuple[str, ...]:
     """Parameters to differentiate by, in the order of the family."""
     if wrt is None:
         return tuple(p.parameters)
+    if not isinstance(wrt, Iterable):
+        raise TypeError(f"wrt={wrt!r}: give a parameter's name, or several")
     names = (wrt,) if isinstance(wrt, str) else tuple(wrt)
     if not names:
         raise ValueError(f"wrt is empty: choose among {', '.join(p.parameters)}")

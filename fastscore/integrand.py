@@ -162,10 +162,13 @@ class Arguments:
                 "tuples of them"
             )
         array = np.ascontiguousarray(value)
+        array = array.astype(array.dtype.newbyteorder("="), copy=False)
         try:
-            dtype = from_dtype(array.dtype)
-        except errors.NumbaError as error:
-            raise TypeError(f"{name} has dtype {array.dtype}: give a numeric array") from error
+            dtype = from_dtype(array.dtype) if array.dtype.kind in "biufc" else None
+        except errors.NumbaError:
+            dtype = None
+        if dtype is None:
+            raise TypeError(f"{name} has dtype {array.dtype}: give a numeric array")
         self._kept.append(array)
         packed.extend([array.ctypes.data, *array.shape])
         return types.Array(dtype, array.ndim, "C", readonly=True)
@@ -286,6 +289,9 @@ def _copy_rows(x, start, rows, d, stride, panel):
             panel[t * d + k] = x[k * stride + start + t]
 
 
+# In the templates below, ``buffer[0] = 0.0`` keeps the buffer alive: Numba frees an array after its
+# last use, and does not see those through a pointer.
+
 _SAMPLE_COLUMNS = """
 def evaluate(x, out, rows, d, stride, args):
     {names}= unpack(args)
@@ -304,30 +310,35 @@ def evaluate(x, out, rows, d, stride, args):
 _SAMPLE_ROWS = """
 def evaluate(x, out, rows, d, stride, args):
     {names}= unpack(args)
-    panel = pointer(empty(PANEL * d))
+    buffer = empty(PANEL * d)
+    panel = pointer(buffer)
     for start in range(0, rows, PANEL):
         count = min(PANEL, rows - start)
         copy_rows(x, start, count, d, stride, panel)
         for t in range(count):
             out[start + t] = real(f(sample(offset(panel, t * d), (d,), (1,)), {names}))
+    buffer[0] = 0.0
 """
 
 _BATCH_ROWS = """
 def evaluate(x, out, rows, d, stride, args):
     {names}= unpack(args)
-    panel = pointer(empty(PANEL * d))
+    buffer = empty(PANEL * d)
+    panel = pointer(buffer)
     for start in range(0, rows, PANEL):
         count = min(PANEL, rows - start)
         copy_rows(x, start, count, d, stride, panel)
         values = row(offset(out, start), (count,), (1,))
         values[:] = nan
         nothing(f(batch(panel, (count, d), (d, 1)), values, {names}))
+    buffer[0] = 0.0
 """
 
 _SAMPLE_DIRECT = """
 def evaluate(x, out, rows, d, stride, args):
     {names}= unpack(args)
-    panel = pointer(empty(PANEL * d))
+    buffer = empty(PANEL * d)
+    panel = pointer(buffer)
     values = empty(SIZE)
     for start in range(0, rows, PANEL):
         count = min(PANEL, rows - start)
@@ -337,12 +348,14 @@ def evaluate(x, out, rows, d, stride, args):
             nothing(f(sample(offset(panel, t * d), (d,), (1,)), values, {names}))
             for j in range(SIZE):
                 out[j * stride + start + t] = values[j]
+    buffer[0] = 0.0
 """
 
 _BATCH_DIRECT = """
 def evaluate(x, out, rows, d, stride, args):
     {names}= unpack(args)
-    panel = pointer(empty(PANEL * d))
+    buffer = empty(PANEL * d)
+    panel = pointer(buffer)
     values = empty((PANEL, SIZE))
     for start in range(0, rows, PANEL):
         count = min(PANEL, rows - start)
@@ -352,6 +365,7 @@ def evaluate(x, out, rows, d, stride, args):
         for t in range(count):
             for j in range(SIZE):
                 out[j * stride + start + t] = values[t, j]
+    buffer[0] = 0.0
 """
 
 

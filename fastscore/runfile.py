@@ -55,6 +55,18 @@ class Study:
     labels: Mapping[str, list[str | None]] = field(default_factory=dict)
     special: Mapping[str, Any] | None = None
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.p, Family):
+            raise RunFileError(f"p={self.p!r} is not a distribution, such as fs.Normal(loc, scale)")
+        for name, labels in self.labels.items():
+            size = self.p.parameters[name].size if name in self.p.parameters else 0
+            if len(labels) != size:
+                raise RunFileError(
+                    f"labels has {len(labels)} entries for {name!r}, of which p has {size}"
+                )
+        if self.special is not None and not {"args", "exact"} <= set(self.special):
+            raise RunFileError("special must be a mapping with at least 'args' and 'exact'")
+
 
 def load(path: Path) -> Study:
     """Run a file and collect what it defines.

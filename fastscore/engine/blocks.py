@@ -141,11 +141,14 @@ def bounds(table, block):
 
 @plain
 def evaluate(table, workspace, rows, stop):
-    """f of the tile, in chunks between which a slow f may be stopped."""
+    """f of the tile, in chunks between which a slow f may be stopped.
+
+    Returns the number of rows evaluated, and why not all were, or 0.
+    """
     x, out = x_of(table, workspace), w_of(workspace)
     for start in range(0, rows, table[CHUNK]):
         if stop[0] != 0:
-            return STOPPED
+            return start, STOPPED
         count = min(table[CHUNK], rows - start)
         status = evaluate_tile(
             table[F_AT],
@@ -153,8 +156,8 @@ def evaluate(table, workspace, rows, stop):
              integers_at(table[ARGS_AT])),
         )  # fmt: skip
         if status != 0:
-            return RAISED
-    return 0
+            return start, RAISED
+    return rows, 0
 
 
 @reduction
@@ -272,7 +275,7 @@ def absorb_tile(table, workspace, rows, first, reference, slot):
 
 @plain
 def run_block(table, workspace, reference, block, stop, slot):
-    """All tiles of one block into its slot; returns why it failed, or 0."""
+    """All tiles of one block into its slot, or those before a stop; returns why not all, or 0."""
     for j in range(HEADER + 5 * table[SIZE]):
         slot[j] = 0.0
     start_stream(table, workspace, block)
@@ -280,9 +283,9 @@ def run_block(table, workspace, reference, block, stop, slot):
     for start in range(first, last, table[TILE]):
         rows = min(table[TILE], last - start)
         sample(table, workspace, rows)
-        status = evaluate(table, workspace, rows, stop)
-        if status == 0:
-            status = absorb_tile(table, workspace, rows, start, reference, slot)
+        done, status = evaluate(table, workspace, rows, stop)
+        if status != RAISED and absorb_tile(table, workspace, done, start, reference, slot) != 0:
+            status = RAISED
         if status != 0:
             return status
     return 0

@@ -10,12 +10,13 @@ import numpy as np
 from fastscore.engine import driver
 from fastscore.engine.launch import reference_value
 from fastscore.engine.problem import Problem
+from fastscore.engine.run import Run
 
 #: Elements of a batch: large enough to hide Python's overhead, small enough for the cache.
 _BATCH_ELEMENTS = 2**16
 
 
-class CallbackRun:
+class CallbackRun(Run):
     """Blocks of a problem, with f and its direct term evaluated by Python.
 
     Parameters
@@ -34,23 +35,9 @@ class CallbackRun:
         f: Callable[[np.ndarray], Any],
         direct: Callable[[np.ndarray], Any] | None,
     ) -> None:
-        self.problem = problem
+        super().__init__(problem)
         self.f = f
         self.direct = direct
-        self.reference = 0.0
-        self.sums = np.zeros((problem.cut.folds, problem.slot))
-        self.flags = np.zeros(driver.FLAGS, np.int64)
-
-    @property
-    def samples(self) -> int:
-        """Samples of the blocks merged so far."""
-        cut = self.problem.cut
-        return min(int(self.flags[driver.MERGED]) * cut.block, cut.n)
-
-    @property
-    def failed(self) -> bool:
-        """Whether the run has ended early."""
-        return bool(self.flags[driver.STATUS] != 0)
 
     def rounds(self, progress: Callable[[int], None] | None = None) -> None:
         """Run all blocks, a batch of whole blocks at a time."""

@@ -16,6 +16,7 @@ from fastscore.engine.blocks import (
     RAISE,
     SCORE_AT,
     SIZE,
+    STOPPED,
     STRIDE,
     TILE,
     D,
@@ -34,23 +35,24 @@ from fastscore.engine.blocks import (
 from fastscore.engine.jit import Entry, entry, plain
 from fastscore.engine.memory import pointer
 
-#: What driver and Python tell each other: a stop is asked for; why the run ended early and in
-#: which block; blocks merged so far; non-finite values in the failed block, and the first.
-FLAGS = 6
-STOP, STATUS, FAILED, MERGED, BAD_COUNT, BAD_FIRST = range(FLAGS)
+#: What the driver tells Python: why the run ended early and in which block; blocks merged so
+#: far; non-finite values in the failed block, and the first.
+FLAGS = 5
+STATUS, FAILED, MERGED, BAD_COUNT, BAD_FIRST = range(FLAGS)
 
 
 @plain
 def _merge(table, sums, slot, status, block, flags):
-    """Add a slot to its fold; False at a failure, which must not be merged."""
-    if status == 0 and table[POLICY] == RAISE and slot[NONFINITE] > 0:
+    """Add a slot to its fold, what there is of it after a stop; False at any other failure."""
+    if table[POLICY] == RAISE and slot[NONFINITE] > 0:
         status = NOT_FINITE
     if status != 0:
         flags[STATUS] = status
         flags[FAILED] = block
         flags[BAD_COUNT] = np.int64(slot[NONFINITE])
         flags[BAD_FIRST] = np.int64(slot[FIRST])
-        return False
+        if status != STOPPED:
+            return False
     fold = sums[block % sums.shape[0]]
     if slot[NONFINITE] > 0 and fold[NONFINITE] == 0:
         fold[FIRST] = slot[FIRST]
@@ -61,10 +63,11 @@ def _merge(table, sums, slot, status, block, flags):
     return True
 
 
-def _run(table, reference, first, last, flags, workspaces, slots, statuses, sums):
+def _run(table, reference, first, last, stop, flags, workspaces, slots, statuses, sums):
     """Blocks ``first`` to ``last`` into the folds' sums, merged in block order.
 
-    ``workspaces`` has a row per worker, ``slots`` one per block in flight.
+    ``workspaces`` has a row per worker, ``slots`` one per block in flight.  When ``stop`` is set
+    the blocks in flight are merged as far as they have come.
     """
     workers = workspaces.shape[0]
     for begin in range(first, last, slots.shape[0]):
@@ -73,11 +76,13 @@ def _run(table, reference, first, last, flags, workspaces, slots, statuses, sums
             workspace = pointer(workspaces[worker])
             for i in range(count * worker // workers, count * (worker + 1) // workers):
                 statuses[i] = run_block(
-                    table, workspace, reference, begin + i, flags, pointer(slots[i])
+                    table, workspace, reference, begin + i, stop, pointer(slots[i])
                 )
         for i in range(count):
             if not _merge(table, sums, slots[i], statuses[i], begin + i, flags):
                 return
+        if stop[0] != 0:
+            return
 
 
 #: The driver on the calling thread alone; it holds no lock and starts no threads.
@@ -94,15 +99,15 @@ def merge(table, rows, first, last, sums, flags):
 
 
 @entry
-def pilot(table, workspace, rows, flags):
+def pilot(table, workspace, rows, stop):
     """f of a few samples from a stream of their own, that of block -1."""
     base = pointer(workspace)
     start_stream(table, base, -1)
     sample(table, base, rows)
     values = np.empty(rows)
-    status = evaluate(table, base, rows, flags)
+    done, _ = evaluate(table, base, rows, stop)
     for t in range(rows):
-        values[t] = w_of(base)[t] if status == 0 else np.nan
+        values[t] = w_of(base)[t] if t < done else np.nan
     return values
 
 

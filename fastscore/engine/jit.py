@@ -35,6 +35,9 @@ elementwise = njit(error_model="numpy", fastmath=ELEMENTWISE)
 reduction = njit(error_model="numpy", fastmath=REDUCTION)
 plain = njit(error_model="numpy")
 
+#: Every kernel of the modules imported so far.
+kernels: list[TileKernel | Entry] = []
+
 _KEPT_CACHES = 4
 _lock = threading.RLock()
 
@@ -49,6 +52,7 @@ class TileKernel:
         self.function = function
         self.signature = signature
         self._compiled: Any = None
+        kernels.append(self)
 
     @property
     def compiled(self) -> Any:
@@ -66,6 +70,11 @@ class TileKernel:
         """Address of the C function."""
         return int(self.compiled.address)
 
+    @property
+    def compilations(self) -> int | None:
+        """How often this process compiled it, 0 if it came from the cache; None if unused."""
+        return None if self._compiled is None else 1 - self._compiled.cache_hits
+
 
 def tile_kernel(signature: Any) -> Callable[[Callable[..., Any]], TileKernel]:
     """Decorate a module-level function as a `TileKernel`."""
@@ -80,6 +89,7 @@ class Entry:
         self.parallel = parallel
         self.__doc__ = function.__doc__
         self._dispatcher: Any = None
+        kernels.append(self)
 
     @property
     def dispatcher(self) -> Any:
@@ -94,6 +104,13 @@ class Entry:
                     )
                     self._dispatcher = decorate(self.function)
         return self._dispatcher
+
+    @property
+    def compilations(self) -> int | None:
+        """How often this process compiled it, 0 if it came from the cache; None if unused."""
+        if self._dispatcher is None:
+            return None
+        return len(self._dispatcher.overloads) - sum(self._dispatcher.stats.cache_hits.values())
 
     def __call__(self, *args: Any) -> Any:
         return (self._dispatcher or self.dispatcher)(*args)

@@ -21,6 +21,7 @@ import numpy as np
 
 from fastscore.engine import blocks, driver
 from fastscore.engine.problem import Problem
+from fastscore.engine.run import Run
 from fastscore.engine.streams import key_of
 from fastscore.engine.tiles import tiling
 
@@ -45,21 +46,12 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_mark_forked)
 
 
-class Run:
-    """Blocks of a problem, run in rounds into the sums of their folds.
-
-    Attributes
-    ----------
-    sums : ndarray
-        Sums by fold of the blocks merged so far.
-    flags : ndarray
-        What driver and Python tell each other, see `driver.FLAGS`.
-    """
+class CompiledRun(Run):
+    """The run of a compiled f, on as many threads as pay."""
 
     def __init__(self, problem: Problem, threads: int | None) -> None:
-        self.problem = problem
-        self.sums = np.zeros((problem.cut.folds, problem.slot))
-        self.flags = np.zeros(driver.FLAGS, np.int64)
+        super().__init__(problem)
+        self.stop = np.zeros(1, np.int64)
         self.reference, cost = _pilot(problem)
         self.cost = cost + problem.cut.d * _SECONDS_PER_ELEMENT
         self.workers = self._workers(threads)
@@ -71,19 +63,8 @@ class Run:
             return 1
         return min(cut.blocks, numba.get_num_threads() if threads is None else threads)
 
-    @property
-    def samples(self) -> int:
-        """Samples of the blocks merged so far."""
-        cut = self.problem.cut
-        return min(int(self.flags[driver.MERGED]) * cut.block, cut.n)
-
-    @property
-    def failed(self) -> bool:
-        """Whether the run has ended early."""
-        return bool(self.flags[driver.STATUS] != 0)
-
     def rounds(self, progress: Callable[[int], None] | None = None) -> None:
-        """Run all blocks; KeyboardInterrupt leaves the merged blocks' sums intact."""
+        """Run all blocks, each round no longer than Ctrl-C may have to wait."""
         cut = self.problem.cut
         block_seconds = self.cost * cut.block
         watched = block_seconds > 2 * ROUND
@@ -96,7 +77,7 @@ class Run:
             last = min(done + step, cut.blocks)
             start = time.perf_counter()
             if watched:
-                _watch(partial(work, done, last), self.flags)
+                _watch(partial(work, done, last), self.stop)
             else:
                 work(done, last)
             seconds = (time.perf_counter() - start) / (last - done) * self.workers
@@ -118,8 +99,8 @@ class Run:
         slots = np.empty((in_flight, problem.slot))
         statuses = np.empty(in_flight, np.int64)
         return lambda first, last: run(
-            problem.table, self.reference, first, last, self.flags, workspaces, slots, statuses,
-            self.sums,
+            problem.table, self.reference, first, last, self.stop, self.flags, workspaces, slots,
+            statuses, self.sums,
         )  # fmt: skip
 
     def _in_flight(self) -> int:
@@ -137,9 +118,8 @@ class Run:
         flags = np.zeros((workers, driver.FLAGS), np.int64)
 
         def share(worker: int, first: int, last: int) -> None:
-            flags[worker, driver.STOP] = self.flags[driver.STOP]
             driver.run_serial(
-                problem.table, self.reference, first, last, flags[worker],
+                problem.table, self.reference, first, last, self.stop, flags[worker],
                 workspaces[worker : worker + 1], slots[worker], statuses[worker], rows,
             )  # fmt: skip
 
@@ -150,14 +130,15 @@ class Run:
                     rows[:] = 0.0
                     ends = [begin + count * i // workers for i in range(workers + 1)]
                     list(pool.map(share, range(workers), ends[:-1], ends[1:]))
-                    failed = flags[flags[:, driver.STATUS] != 0]
+                    failed = flags[(flags[:, driver.STATUS] != 0) & (self.stop[0] == 0)]
                     good = failed[:, driver.FAILED].min() if len(failed) else begin + count
                     driver.merge(problem.table, rows, begin, good, self.sums, self.flags)
                     if len(failed):
-                        first = failed[np.argmin(failed[:, driver.FAILED])]
+                        first_failed = failed[np.argmin(failed[:, driver.FAILED])]
                         merged = self.flags[driver.MERGED]
-                        self.flags[:] = first
+                        self.flags[:] = first_failed
                         self.flags[driver.MERGED] = merged
+                    if len(failed) or self.stop[0]:
                         return
 
         return work
@@ -170,10 +151,10 @@ def _pilot(problem: Problem) -> tuple[float, float]:
     the reference cancels out of every result, up to rounding.
     """
     rows = max(1, min(_PILOT_ROWS, problem.cut.n // _PILOT_ROWS))
-    workspace, flags = problem.workspaces(1)[0], np.zeros(driver.FLAGS, np.int64)
-    driver.pilot(problem.table, workspace, 0, flags)  # compiled before it is timed
+    workspace, stop = problem.workspaces(1)[0], np.zeros(1, np.int64)
+    driver.pilot(problem.table, workspace, 0, stop)  # compiled before it is timed
     start = time.perf_counter()
-    values = driver.pilot(problem.table, workspace, rows, flags)
+    values = driver.pilot(problem.table, workspace, rows, stop)
     return reference_value(values), (time.perf_counter() - start) / rows
 
 
@@ -190,7 +171,7 @@ def prange_is_safe() -> bool:
     return layer == "tbb" or (layer == "omp" and not _forked)
 
 
-def _watch(work: Callable[[], None], flags: np.ndarray) -> None:
+def _watch(work: Callable[[], None], stop: np.ndarray) -> None:
     """Run long work on a helper thread, so that Ctrl-C reaches Python and stops it."""
     if threading.current_thread() is not threading.main_thread():
         work()
@@ -205,7 +186,7 @@ def _watch(work: Callable[[], None], flags: np.ndarray) -> None:
                     if future.done():
                         raise
         except KeyboardInterrupt:
-            flags[driver.STOP] = 1
+            stop[0] = 1
             raise
 
 

@@ -41,6 +41,8 @@ def seed_of(rng: Any) -> int:
     if rng is None:
         return int(np.random.SeedSequence().entropy)  # type: ignore[arg-type]
     try:
+        if isinstance(rng, bool):
+            raise TypeError
         generator = np.random.default_rng(rng)
     except (TypeError, ValueError) as error:
         raise TypeError(

@@ -1,0 +1,55 @@
+"""The problem that the benchmarks share: W1, a Gaussian mean field and a quadratic f."""
+
+import numpy as np
+from numba import njit
+
+import fastscore as fs
+
+#: Samples times coordinates of one call.
+ELEMENTS = 2_000_000
+
+
+@njit(fastmath=True)
+def of_sample(x):
+    """Sum of (x_k - 3)² of one sample."""
+    total = 0.0
+    for k in range(x.size):
+        total += (x[k] - 3.0) ** 2
+    return total
+
+
+@njit
+def of_sample_strict(x):
+    """The same with additions in order."""
+    total = 0.0
+    for k in range(x.size):
+        total += (x[k] - 3.0) ** 2
+    return total
+
+
+@njit(fastmath=True)
+def of_batch(batch, out):
+    """The same for a batch."""
+    for t in range(batch.shape[0]):
+        total = 0.0
+        for k in range(batch.shape[1]):
+            total += (batch[t, k] - 3.0) ** 2
+        out[t] = total
+
+
+def of_array(x):
+    """The same NumPy-style."""
+    return ((x - 3.0) ** 2).sum(axis=1)
+
+
+INTEGRANDS = {
+    "sample": of_sample,
+    "strict": of_sample_strict,
+    "batch": of_batch,
+    "numpy": of_array,
+}
+
+
+def distribution(d: int) -> fs.Normal:
+    """Means from -1/2 to 1/2, log-scales from -0.3 to 0.3."""
+    return fs.Normal(np.linspace(-0.5, 0.5, d), log_scale=np.linspace(-0.3, 0.3, d))

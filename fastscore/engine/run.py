@@ -1,0 +1,53 @@
+"""What every way of running blocks has in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import numpy as np
+
+from fastscore.engine import driver
+from fastscore.engine.moments import Moments
+from fastscore.engine.problem import Problem
+
+
+class Run(ABC):
+    """Blocks of a problem, run in rounds into the sums of their folds.
+
+    Attributes
+    ----------
+    sums : ndarray
+        Sums by fold of what has been merged so far.
+    flags : ndarray
+        What the driver tells, see `driver.FLAGS`.
+    reference : float
+        What is subtracted from f.
+    """
+
+    reference: float = 0.0
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.sums = np.zeros((problem.cut.folds, problem.slot))
+        self.flags = np.zeros(driver.FLAGS, np.int64)
+
+    @abstractmethod
+    def rounds(self, progress: Callable[[int], None] | None = None) -> None:
+        """Run all blocks; KeyboardInterrupt leaves the sums of what was merged intact."""
+
+    @property
+    def moments(self) -> Moments:
+        """The sums, as an estimate takes them."""
+        return Moments(self.sums, self.reference)
+
+    @property
+    def samples(self) -> int:
+        """Samples of the blocks merged so far."""
+        cut = self.problem.cut
+        return min(int(self.flags[driver.MERGED]) * cut.block, cut.n)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the run has ended early."""
+        return bool(self.flags[driver.STATUS] != 0)

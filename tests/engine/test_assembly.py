@@ -1,0 +1,59 @@
+"""Hot kernels are vectorised: packed instructions where the time goes, no calls to libm."""
+
+import platform
+import re
+
+import pytest
+
+import fastscore as fs
+from fastscore.engine.driver import run_serial
+from fastscore.families import Normal
+from fastscore.integrand import Arguments, _compiled
+
+pytestmark = pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"), reason="reads x86 assembly"
+)
+
+WIDE = r"%[yz]mm"
+
+
+def assembly_of_tile(kernel):
+    return kernel.compiled._library.get_asm_str()
+
+
+def packed(assembly, instruction):
+    return len(re.findall(rf"\b{instruction}\b.*{WIDE}", assembly))
+
+
+def test_sampler():
+    assembly = assembly_of_tile(Normal.sample_kernel)
+    assert packed(assembly, r"vfn?madd\d+pd") > 20  # the polynomials
+    assert packed(assembly, "vsqrtpd") >= 1
+    assert packed(assembly, r"v(pxorq?|xorpd|pternlogq)") >= 4  # xoshiro's words and the signs
+    assert packed(assembly, r"v(psrlq|prolq)") >= 2
+    assert not re.search(r"call\w*\s+\S*\b(log|sin|cos|sqrt)\b", assembly)
+
+
+def test_accumulator():
+    assembly = assembly_of_tile(Normal.accumulate_kernel)
+    assert packed(assembly, r"vfn?m(add|sub)\d+pd") >= 7
+
+
+def test_centring():
+    assembly = "\n".join(run_serial.dispatcher.inspect_asm().values())
+    if not assembly.strip():
+        pytest.skip("a kernel from the disk cache keeps no assembly")
+    assert packed(assembly, "vsubpd") >= 1
+
+
+@pytest.mark.parametrize("d", [1, 10, 24])
+def test_a_strict_f_is_vectorised_over_samples(f, d):
+    """d is a constant, so f's loop unrolls and samples run side by side."""
+    compiled = _compiled(f, "sample", d, Arguments(()).types)
+    assembly = "\n".join(compiled.dispatcher.inspect_asm().values())
+    assert packed(assembly, r"(vaddpd|vfmadd\d+pd|vmulpd)") >= 2
+
+
+def test_known_to_compile(f):
+    fs.gradient(f, Normal(0.0, 1.0), n=10, rng=0)
+    assert run_serial.compilations in (0, 1)

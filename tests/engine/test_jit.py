@@ -1,0 +1,144 @@
+"""The disk cache: a second process compiles nothing, and no upgrade fools it."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numba
+import pytest
+
+import fastscore
+from fastscore.engine import jit
+
+SCRIPT = """
+import json, sys, warnings
+import numpy as np
+from numba import njit
+import fastscore as fs
+from fastscore.engine import jit
+
+@njit
+def f(x):
+    return x[0] * x[0]
+
+p = fs.Normal([1.0, 2.0], 0.5)
+estimate = fs.gradient(f, p, n=300_000, rng=0, threads=2)
+fs.gradient(lambda x: x[:, 0], p, n=10, rng=0)
+used = {k.function.__module__ + "." + k.function.__name__: k.compilations for k in jit.kernels}
+print(json.dumps({
+    "compiled": {k: v for k, v in used.items() if v},
+    "used": sum(v is not None for v in used.values()),
+    "value": estimate.value,
+    "cache": str(jit.cache_directory()),
+    "hash": jit.source_hash(),
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def warm_cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+def test_a_second_process_compiles_nothing(python, warm_cache):
+    first = json.loads(python(SCRIPT, NUMBA_CACHE_DIR=str(warm_cache)).stdout)
+    assert len(first["compiled"]) == first["used"] > 5
+    second = json.loads(python(SCRIPT, NUMBA_CACHE_DIR=str(warm_cache)).stdout)
+    assert second["compiled"] == {}
+    assert second["used"] == first["used"]
+    assert second["value"] == first["value"]
+
+
+def copy_of_package(target):
+    shutil.copytree(
+        Path(fastscore.__file__).parent, target / "fastscore",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )  # fmt: skip
+
+
+def test_an_edited_helper_is_compiled_anew(python, tmp_path, warm_cache):
+    """The helper's callers live in other files, whose own stamps do not change."""
+    copy_of_package(tmp_path)
+    env = {"NUMBA_CACHE_DIR": str(warm_cache), "PYTHONPATH": str(tmp_path)}
+    before = json.loads(python(SCRIPT, **env).stdout)
+    helper = tmp_path / "fastscore" / "engine" / "normals.py"
+    times = os.stat(helper)
+    text = helper.read_text()
+    assert "loc + distance * cosine" in text
+    helper.write_text(text.replace("loc + distance * cosine", "loc + 1 + distance * cosine"))
+    os.utime(helper, (times.st_atime, times.st_mtime))
+    after = json.loads(python(SCRIPT, **env).stdout)
+    assert after["hash"] != before["hash"]
+    assert after["compiled"]
+    assert after["value"] > before["value"] + 0.5
+
+
+def test_an_upgraded_wheel_is_compiled_anew(python, tmp_path, warm_cache):
+    """Installers may keep times and paths; only the contents differ."""
+    copy_of_package(tmp_path / "old")
+    copy_of_package(tmp_path / "new")
+    kernel = tmp_path / "new" / "fastscore" / "engine" / "vecmath.py"
+    kernel.write_text(kernel.read_text() + "\n# A new version.\n")
+    site = tmp_path / "site"
+    values = []
+    for version in ("old", "new"):
+        shutil.rmtree(site, ignore_errors=True)
+        shutil.copytree(tmp_path / version, site)
+        for path in site.rglob("*.py"):
+            os.utime(path, (1_500_000_000, 1_500_000_000))
+        env = {"NUMBA_CACHE_DIR": str(warm_cache), "PYTHONPATH": str(site)}
+        values.append(json.loads(python(SCRIPT, **env).stdout))
+    assert values[0]["hash"] != values[1]["hash"]
+    assert values[1]["compiled"]
+    assert values[0]["value"] == values[1]["value"]
+
+
+def test_an_unwritable_cache_is_reported_and_survived(python, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    done = python(SCRIPT, NUMBA_CACHE_DIR=str(blocked))
+    assert "cannot write its kernel cache" in done.stderr
+    assert "NUMBA_CACHE_DIR" in done.stderr
+    assert json.loads(done.stdout)["cache"] == "None"
+
+
+def test_an_unwritable_home_is_survived(python, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    script = "import os; os.environ.pop('NUMBA_CACHE_DIR', None)\n" + SCRIPT
+    done = python(script, HOME=str(blocked), XDG_CACHE_HOME="", LOCALAPPDATA=str(blocked))
+    assert "cannot write its kernel cache" in done.stderr
+
+
+def test_disabled_jit_is_refused_clearly(python):
+    done = python(SCRIPT, check=False, NUMBA_DISABLE_JIT="1")
+    assert done.returncode != 0
+    assert "NUMBA_DISABLE_JIT" in done.stderr.splitlines()[-1]
+
+
+def test_global_configuration_is_left_alone(f, p):
+    before = (numba.config.CACHE_DIR, numba.config.THREADING_LAYER, numba.get_num_threads())
+    fastscore.gradient(f, p, n=10, rng=0)
+    jit.entry(lambda: 1)()
+    after = (numba.config.CACHE_DIR, numba.config.THREADING_LAYER, numba.get_num_threads())
+    assert before == after
+
+
+def test_old_caches_are_pruned(tmp_path):
+    for i in range(8):
+        (tmp_path / f"{i}").mkdir()
+        os.utime(tmp_path / f"{i}", (i, i))
+    jit._prune(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["4", "5", "6", "7"]
+
+
+def test_import_is_cheap_and_compiles_nothing(python):
+    script = """
+import sys
+import fastscore
+from fastscore.engine import jit
+heavy = {"scipy", "rich", "matplotlib"} & set(sys.modules)
+print(sorted(heavy), [k.compilations for k in jit.kernels if k.compilations is not None])
+"""
+    assert python(script).stdout.split("\n")[0] == "[] []"

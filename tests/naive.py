@@ -1,0 +1,147 @@
+"""The estimators in plain NumPy, on whole arrays, as FORMULAS.md writes them.
+
+Nothing here comes from fastscore: it is what fastscore is compared with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# --- the normal distribution, independent coordinates; x is (n, d), loc and scale are (d,) ---
+
+
+def normal_log_prob(x, loc, scale):
+    """``log p(x) = Σ_k −z²/2 − log σ − log √(2π)``, of shape (n,)."""
+    z = (x - loc) / scale
+    return np.sum(-0.5 * z**2 - np.log(scale) - 0.5 * np.log(2 * np.pi), axis=1)
+
+
+def normal_score(x, loc, scale, by_log=False):
+    """``∂_μ = z/σ``, ``∂_σ = (z² − 1)/σ``, ``∂_{log σ} = z² − 1``, of shape (n, 2 d)."""
+    z = (x - loc) / scale
+    by_scale = z**2 - 1 if by_log else (z**2 - 1) / scale
+    return np.concatenate([z / scale, by_scale], axis=1)
+
+
+def normal_fisher(scale, by_log=False):
+    """``diag(1/σ², 2/σ²)``, or ``diag(1/σ², 2)`` by log σ."""
+    by_scale = np.full_like(scale, 2.0) if by_log else 2 / scale**2
+    return np.diag(np.concatenate([1 / scale**2, by_scale]))
+
+
+# --- the estimator; f is (n,), s and direct are (n, P), folds labels each sample ---
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Value and gradient with standard errors, and what the baseline bought."""
+
+    value: float
+    value_stderr: float
+    grad: np.ndarray
+    stderr: np.ndarray
+    variance_ratio: np.ndarray
+
+
+def estimate(f, s, folds, baseline, direct=None):
+    """``ĝ = (1/U) Σ_u (F_u − b_u S_u)``, F = f s + direct; each sample is a unit."""
+    F = f[:, None] * s + (0 if direct is None else direct)
+    terms = F - coefficients(f, F, s, folds, baseline, direct is not None) * s
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = standard_error(F) ** 2 / standard_error(terms) ** 2
+    return Estimate(f.mean(), standard_error(f), terms.mean(0), standard_error(terms), ratio)
+
+
+def standard_error(terms):
+    """Of the mean of independent terms: ``se² = Σ (t − t̄)² / (U (U − 1))``; NaN for one."""
+    units = len(terms)
+    if units < 2:
+        return np.full(terms.shape[1:], np.nan)[()]
+    return np.sqrt(np.sum((terms - terms.mean(0)) ** 2, axis=0) / (units * (units - 1)))
+
+
+def coefficients(f, F, s, folds, baseline, direct=False):
+    """b, of shape (n, P): what multiplies the score of each sample."""
+    n = len(f)
+    if baseline is None or (n == 1 and isinstance(baseline, str)):
+        return np.zeros_like(s)
+    if not isinstance(baseline, str):
+        return np.full_like(s, baseline)
+    if baseline == "mean" and not direct:  # the mean of all but the sample itself
+        return np.repeat((f.mean() + (f.mean() - f) / (n - 1))[:, None], s.shape[1], axis=1)
+    b = np.empty_like(s)
+    for k in np.unique(folds):
+        others = folds != k
+        mean = f[others].mean() if others.any() else 0.0
+        b[~others] = mean
+        shrinkage = max(0.0, 1 - 10 / others.sum()) if others.any() else 0.0
+        if baseline != "mean" and shrinkage > 0:
+            best = optimum(F[others], s[others], pooled=baseline == "scalar")
+            b[~others] = mean + shrinkage * (best - mean)
+    return b
+
+
+def optimum(F, s, pooled):
+    """The slope of F on s with an intercept: by coordinate, or one for all coordinates."""
+    above = np.mean((F - F.mean(0)) * (s - s.mean(0)), axis=0)
+    below = np.mean((s - s.mean(0)) ** 2, axis=0)
+    return above.sum() / below.sum() if pooled else above / below
+
+
+# --- random streams, in Python's integers ---
+
+WORD = 2**64
+LANES = 8
+
+
+def splitmix64(counter):
+    """The output of splitmix64 whose state is ``counter``."""
+    z = ((counter ^ (counter >> 30)) * 0xBF58476D1CE4E5B9) % WORD
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) % WORD
+    return z ^ (z >> 31)
+
+
+def stream_state(seed, block):
+    """Four rows of eight lanes: the state of the stream of one block."""
+    golden = 0x9E3779B97F4A7C15
+    key = [int(word) for word in np.random.SeedSequence(seed).generate_state(2, np.uint64)]
+    start = splitmix64(splitmix64((key[0] + (block + 1) * golden) % WORD) ^ key[1])
+    words = [splitmix64((start + (i + 1) * golden) % WORD) for i in range(4 * LANES)]
+    return [words[LANES * row : LANES * (row + 1)] for row in range(4)]
+
+
+def rotate(x, count):
+    """Bits of a word rotated to the left."""
+    return (x << count) % WORD | x >> (64 - count)
+
+
+def xoshiro256pp(state):
+    """An endless sequence of words; lane l of step i gives word 8 i + l."""
+    lanes = [list(lane) for lane in zip(*state, strict=True)]
+    while True:
+        for s in lanes:
+            yield (rotate((s[0] + s[3]) % WORD, 23) + s[0]) % WORD
+            shifted = (s[1] << 17) % WORD
+            s[2] ^= s[0]
+            s[3] ^= s[1]
+            s[1] ^= s[2]
+            s[0] ^= s[3]
+            s[2] ^= shifted
+            s[3] = rotate(s[3], 45)
+
+
+def standard_normals(stream, count, run=512):
+    """Box and Muller: half the words of a run make radii, the other half angles."""
+    count = -(-count // 16) * 16
+    out = []
+    for start in range(0, count, run):
+        half = min(run, count - start) // 2
+        words = [next(stream) for _ in range(2 * half)]
+        u = np.array([1 - (w >> 12) / 2**52 for w in words[:half]])
+        radius = np.sqrt(-2 * np.log(u))
+        angle = np.array([(w >> 12) / 2**52 * np.pi / 2 for w in words[half:]])
+        signs = np.array([(1 - 2 * (w & 1), 1 - 2 * (w >> 1 & 1)) for w in words[half:]])
+        out += [radius * np.cos(angle) * signs[:, 0], radius * np.sin(angle) * signs[:, 1]]
+    return np.concatenate(out)
