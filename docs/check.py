@@ -18,10 +18,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 
-_FENCED = re.compile(r"^```[^`]*?^```[ \t]*$", re.M)
+_FENCED = re.compile(r"^```.*\n(?:(?!```).*\n)*```[ \t]*$", re.M)
 _PYTHON = re.compile(
-    r"^```python(?P<options>.*)\n(?P<code>[^`]*?)^```[ \t]*$"
-    r"(?P<shown>\s*\n```text\n(?P<output>[^`]*?)^```[ \t]*$)?",
+    r"^```python(?P<options>.*)\n(?P<code>(?:(?!```).*\n)*)```[ \t]*$"
+    r"(?P<shown>\s*\n```text\n(?P<output>(?:(?!```).*\n)*)```[ \t]*$)?",
     re.M,
 )
 _LINK = re.compile(r"\]\((?!\w+:|#)(?P<path>[^)#\s]+)")

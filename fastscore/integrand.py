@@ -34,7 +34,7 @@ KINDS = ("sample", "batch", "numpy")
 POLICIES = {"raise": blocks.RAISE, "propagate": blocks.PROPAGATE, "omit": blocks.OMIT}
 
 #: Rows copied at a time for an f which wants them contiguous.
-_PANEL = 16
+_PANEL = 32
 _OURS = "fastscore:"
 
 
