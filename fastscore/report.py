@@ -32,7 +32,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], cap
 
     made = Table(title=Text(title), caption=Text(caption) if caption else None)
     for i, column in enumerate(columns):
-        made.add_column(column, justify="right" if i else "left")
+        made.add_column(Text(column), justify="right" if i else "left")
     rows = list(rows)
     if most is not None and len(rows) > most:
         gap = [f"… {len(rows) - most} more"] + [""] * (len(columns) - 1)
@@ -122,6 +122,11 @@ def advice(estimate: Estimate) -> str:
     lines = [f"Standard errors have {estimate.dof:,} degrees of freedom; bias: {estimate.bias}."]
     if estimate.dof < 1:
         return lines[0] + " One sample tells nothing of its error: draw more."
+    if not np.isfinite(grads).all():
+        return (
+            f"{lines[0]}\nf was NaN or infinite at {estimate.nonfinite:,} samples, and the policy "
+            "'propagate' let it through: nothing can be said."
+        )
     unclear = int((np.abs(grads) < 2 * stderrs).sum())
     if unclear:
         lines.append(

@@ -59,8 +59,9 @@ def solve(
     moments : Moments
         Sums by fold.
     baseline : {"mean", "scalar", "optimal"}, float or None
-        The leave-one-out mean of f, ``Σ (f − f̄) s / (N − 1)``; the scalar of least total
-        variance ``E[f ‖s‖²]/E[‖s‖²]``; the optimum per coordinate ``E[f s²]/E[s²]``; a constant.
+        The leave-one-out mean of f, ``Σ (f − f̄) s / (N − 1)`` (with a direct term, the mean of
+        the other folds); the scalar of least total variance over the chosen coordinates,
+        ``E[f ‖s‖²]/E[‖s‖²]``; the optimum per coordinate ``E[f s²]/E[s²]``; a constant.
     chosen : ndarray of int
         Score coordinates to solve for.
     direct : bool
@@ -101,8 +102,8 @@ def _solve(header: Any, scores: Any, chosen: Any, kind: int, constant: float, re
         else:
             g, var = _cross_fitted(s, units, w, reference, optimum[:, i], kind == _FOLD_MEAN)
         out[0, i] = g
-        out[1, i] = np.sqrt(max(var, 0.0)) if total > 1 else np.nan
-        out[2, i] = var0 / var if var > 0 else (1.0 if var0 <= 0 else np.inf)
+        out[1, i] = np.sqrt(var) if not var < 0 else 0.0  # NaN for one unit, or a NaN in f
+        out[2, i] = var0 / var if not var <= 0 else (1.0 if var0 <= 0 else np.inf)
 
 
 @plain
