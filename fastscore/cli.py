@@ -98,7 +98,7 @@ def _as_json(report: Report) -> dict[str, object]:
             name: relative for name, (relative, _) in report.baselines().items()
         },
         "seconds": estimate.seconds,
-        "threads": report.threads,
+        "threads": estimate.threads,
         "samples_per_second": report.samples_per_second,
         "special": [
             {"name": name, "estimate": found, "stderr": stderr, "exact": exact}

@@ -39,6 +39,8 @@ class Estimate:
         Samples at which f was NaN or infinite.
     stopped : str
         Why the run ended: ``"n"``, all samples were drawn, or ``"interrupted"``.
+    threads : int
+        Threads that worked.
     seconds : float
         Wall time of the call, compilation included.
     """
@@ -54,6 +56,7 @@ class Estimate:
         nonfinite_policy: str,
         direct: bool,
         stopped: str,
+        threads: int,
         seconds: float,
     ) -> None:
         self._p = p
@@ -68,6 +71,7 @@ class Estimate:
         omitted = nonfinite_policy == "omit" and self.nonfinite
         self.bias = "conditional on finite f" if omitted else "none"
         self.stopped = stopped
+        self.threads = threads
         self.seconds = seconds
 
     @cached_property

@@ -64,15 +64,18 @@ def gradient(
     wrt : str or iterable of str, optional
         Parameters to differentiate by; all by default.
     n : int
-        Number of samples.
+        Number of samples.  A jitted f is called at up to 16 further ones, which only serve to
+        choose a reference value that cancels from the result.
     rng : None, int, Generator, BitGenerator or SeedSequence
         Source of randomness (SPEC 7).  One seed gives the same bits for any ``threads``.
     baseline : {"optimal", "scalar", "mean"}, float or None
         What to subtract from f: the cross-fitted optimum per coordinate, the one scalar of
-        least total variance, the leave-one-out mean, a constant, or nothing.  All of them leave
-        the estimator exactly unbiased.
+        least total variance over the parameters in ``wrt``, the leave-one-out mean (with a
+        direct term, the mean of the other folds), a constant, or nothing.  All of them leave the
+        estimator exactly unbiased.
     threads : int, optional
-        Threads at most; by default those that Numba uses, where that pays.
+        Threads at most; by default those that Numba uses, where that pays.  A NumPy-style f runs
+        on one.
     progress : bool
         Show a progress bar.
 
@@ -119,7 +122,7 @@ def gradient(
         return Estimate(
             p, wrt, run.moments, baseline,
             seed=seed, nonfinite_policy=integrand.nonfinite,
-            direct=integrand.direct is not None, stopped=stopped,
+            direct=integrand.direct is not None, stopped=stopped, threads=run.workers,
             seconds=time.perf_counter() - start,
         )  # fmt: skip
 

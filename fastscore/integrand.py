@@ -48,7 +48,8 @@ class Integrand:
         Depending on ``kind``: ``f(x, *args) -> float`` of one sample x of shape (d,), jitted;
         ``f(batch, out, *args)``, jitted, which writes one value per row of ``batch``, of shape
         (rows, d), to ``out``; or any Python callable ``f(X, *args) -> (rows,)``.  It must be
-        pure, and thread-safe when jitted.  Arrays that it is given are read-only.
+        pure, thread-safe when jitted, and treat the rows of a batch independently: how many there
+        are, and their strides, is not promised.  Arrays that it is given are read-only.
     kind : {"sample", "batch", "numpy"}, optional
         Which of them; by default told by whether f is jitted and its number of parameters.
     direct : callable, optional

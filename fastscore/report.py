@@ -96,7 +96,7 @@ def study_tables(report: Report) -> list[Any]:
     found.append(
         f"{estimate.n:,} samples in {estimate.seconds:.3g} s: "
         f"{report.samples_per_second / 1e6:.1f} million samples per second on "
-        f"{report.threads} thread{'s' * (report.threads > 1)}, "
+        f"{estimate.threads} thread{'s' * (estimate.threads > 1)}, "
         f"{1e9 / report.samples_per_second / estimate.dimension:.2f} ns per coordinate"
     )
     return found

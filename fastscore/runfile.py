@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 
 from fastscore.estimate import Estimate
@@ -109,7 +108,6 @@ class Report:
 
     study: Study
     estimate: Estimate
-    threads: int
     special: Estimate | None
 
     @property
@@ -187,8 +185,7 @@ def run(
     special = None
     if study.special is not None:
         special = estimate(tuple(study.special["args"]), n)
-    used = numba.get_num_threads() if threads is None else threads
-    return Report(study, result, used, special)
+    return Report(study, result, special)
 
 
 def _default_labels(name: str, shape: tuple[int, ...]) -> list[str]:

@@ -23,9 +23,12 @@ class Run(ABC):
         What the driver tells, see `driver.FLAGS`.
     reference : float
         What is subtracted from f.
+    workers : int
+        Threads that work.
     """
 
     reference: float = 0.0
+    workers: int = 1
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -43,7 +46,7 @@ class Run(ABC):
 
     @property
     def samples(self) -> int:
-        """Samples of the blocks merged so far."""
+        """Samples of the blocks merged so far, as progress; after a stop the moments know."""
         cut = self.problem.cut
         return min(int(self.flags[driver.MERGED]) * cut.block, cut.n)
 

@@ -70,7 +70,7 @@ def tiling(n: int, d: int) -> Tiling:
 
 
 def tile_rows(d: int) -> int:
-    """Samples of a tile: it stays in L1 for few coordinates, in L2 for many.
+    """Samples of a tile: it stays in L1 for up to ten coordinates or so, in L2 for many.
 
     Below 128 rows the sums over a column cost more than its elements, hence the floor, which
     gives way only where the tile would outgrow the caches altogether.

@@ -32,7 +32,10 @@ from fastscore.engine.tiles import stride_of, tile_rows
 
 
 class Family(ABC):
-    """A distribution of d independent coordinates, with parameters of shape () or (d,).
+    """A distribution of d independent coordinates.
+
+    Parameters have one common shape, or are scalars shared by all coordinates; a sample is a
+    vector of all coordinates in C order.
 
     Attributes
     ----------
