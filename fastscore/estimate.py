@@ -64,7 +64,7 @@ class Estimate:
         self._moments = moments
         self._direct = direct
         self.baseline = baseline
-        self.n = int(moments.units.sum())
+        self.n = moments.n
         self.seed = seed
         self.dof = self.n - 1
         self.nonfinite = moments.nonfinite
@@ -77,14 +77,14 @@ class Estimate:
     @cached_property
     def value(self) -> float:
         """Estimate of ``E[f]``."""
-        return float(self._moments.reference + self._moments.w.sum() / self.n)
+        return float(self._moments.reference + self._moments.w / self.n)
 
     @cached_property
     def value_stderr(self) -> float:
         """Standard error of `value`; NaN for a single sample."""
         if self.n < 2:
             return float("nan")
-        w, ww = self._moments.w.sum(), self._moments.ww.sum()
+        w, ww = self._moments.w, self._moments.ww
         return float(np.sqrt(max(ww - w * w / self.n, 0.0) / (self.n * (self.n - 1))))
 
     @cached_property
@@ -100,6 +100,8 @@ class Estimate:
     @cached_property
     def _chosen(self) -> np.ndarray:
         """Score coordinates of the chosen parameters."""
+        if len(self._wrt) == len(self._p.parameters):
+            return np.arange(self._p.size)
         chosen, start = [], 0
         for name, array in self._p.parameters.items():
             if name in self._wrt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterable
@@ -11,6 +12,7 @@ import numpy as np
 
 from fastscore.checks import count, one_of
 from fastscore.engine import blocks, driver
+from fastscore.engine.blocks import NONFINITE
 from fastscore.engine.callback import CallbackRun
 from fastscore.engine.launch import CompiledRun, draw_block
 from fastscore.engine.problem import Problem
@@ -130,8 +132,7 @@ def gradient(
         with progress_bar(n, progress) as advance:
             run.rounds(advance)
     except KeyboardInterrupt:
-        some = run.moments.units.sum() > 0
-        raise Interrupted(estimate("interrupted") if some else None) from None
+        raise Interrupted(estimate("interrupted") if run.moments.n else None) from None
     if run.failed:
         _raise_failure(run, integrand, args)
     _check_moments(run)
@@ -214,7 +215,9 @@ def _raise_again(integrand: Integrand, args: tuple[Any, ...], x: np.ndarray, fir
 def _check_moments(run: Run) -> None:
     """Refuse sums that overflowed, or were spoilt by the direct term."""
     moments = run.moments
-    if moments.units.sum() == 0:
+    if math.isfinite(run.sums.sum()) and moments.total[NONFINITE] == 0:
+        return
+    if moments.n == 0:
         raise ValueError("f is not finite at any sample: nothing is left to estimate from")
     if moments.nonfinite == 0 and not np.isfinite(run.sums).all():
         raise ValueError(

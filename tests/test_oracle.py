@@ -271,16 +271,28 @@ def test_omitted_samples(n, kind, d):
 
 
 def test_folds_emptied_by_omission():
-    """Up to a single finite sample: nothing is left to estimate a baseline from."""
+    """Down to two finite samples of four."""
     p, f = normal(3), fs.Integrand(holed, nonfinite="omit")
     left = set()
     for seed in range(40):
-        n = 4
-        finite = np.isfinite(holed_numpy(p.sample(n, rng=seed))).sum()
+        finite = np.isfinite(holed_numpy(p.sample(4, rng=seed))).sum()
         if finite > 1:
-            check(f, p, n, holed_numpy, seed=seed)
+            check(f, p, 4, holed_numpy, seed=seed)
             left.add(int(finite))
     assert left == {2, 3, 4}
+
+
+def test_omission_of_all_samples_but_one():
+    """No baseline, no standard error, and a warning, as with n = 1."""
+    p, n = normal(3), 4
+    seed = next(s for s in range(99) if np.isfinite(holed_numpy(p.sample(n, rng=s))).sum() == 1)
+    x = p.sample(n, rng=seed)
+    f_x, s = holed_numpy(x), score_of(p, x)
+    finite = np.isfinite(f_x)
+    with pytest.warns(RuntimeWarning, match="one sample"):
+        actual = fs.gradient(fs.Integrand(holed, nonfinite="omit"), p, n=n, rng=seed)
+    expected = naive.estimate(f_x[finite], s[finite], labels(n, 3)[finite], "optimal")
+    assert_agrees(actual, expected, f_x[finite], s[finite])
 
 
 def test_with_baseline_is_a_run_with_that_baseline():

@@ -52,10 +52,13 @@ class CompiledRun(Run):
     def __init__(self, problem: Problem, threads: int | None) -> None:
         super().__init__(problem)
         self.stop = np.zeros(1, np.int64)
-        self.reference, cost = _pilot(problem)
+        self.workspaces = problem.workspaces(1)
+        self.reference, cost = _pilot(problem, self.workspaces[0], self.stop)
         self.cost = cost + problem.cut.d * _SECONDS_PER_ELEMENT
         self.workers = self._workers(threads)
         self.parallel = self.workers > 1 and prange_is_safe()
+        if self.workers > 1:
+            self.workspaces = problem.workspaces(self.workers)
 
     def _workers(self, threads: int | None) -> int:
         cut = self.problem.cut
@@ -94,12 +97,11 @@ class CompiledRun(Run):
         if self.workers > 1 and not self.parallel:
             return self._python_threads()
         run = driver.run_parallel if self.parallel else driver.run_serial
-        workspaces = problem.workspaces(self.workers)
         in_flight = self._in_flight()
         slots = np.empty((in_flight, problem.slot))
         statuses = np.empty(in_flight, np.int64)
         return lambda first, last: run(
-            problem.table, self.reference, first, last, self.stop, self.flags, workspaces, slots,
+            problem.table, self.reference, first, last, self.stop, self.flags, self.workspaces, slots,
             statuses, self.sums,
         )  # fmt: skip
 
@@ -111,7 +113,6 @@ class CompiledRun(Run):
     def _python_threads(self) -> Callable[[int, int], None]:
         """The serial driver on a share of the blocks per thread, each into a row of its own."""
         problem, workers = self.problem, self.workers
-        workspaces = problem.workspaces(workers)
         slots = np.empty((workers, 1, problem.slot))
         statuses = np.empty((workers, 1), np.int64)
         rows = np.zeros((self._in_flight(), problem.slot))
@@ -120,7 +121,7 @@ class CompiledRun(Run):
         def share(worker: int, first: int, last: int) -> None:
             driver.run_serial(
                 problem.table, self.reference, first, last, self.stop, flags[worker],
-                workspaces[worker : worker + 1], slots[worker], statuses[worker], rows,
+                self.workspaces[worker : worker + 1], slots[worker], statuses[worker], rows,
             )  # fmt: skip
 
         def work(first: int, last: int) -> None:
@@ -144,15 +145,15 @@ class CompiledRun(Run):
         return work
 
 
-def _pilot(problem: Problem) -> tuple[float, float]:
+def _pilot(problem: Problem, workspace: np.ndarray, stop: np.ndarray) -> tuple[float, float]:
     """A reference value for f, from a few samples of a stream of its own, and f's cost.
 
     Sums of f with a large offset would cancel, so w = f - reference is summed; the choice of
     the reference cancels out of every result, up to rounding.
     """
     rows = max(1, min(_PILOT_ROWS, problem.cut.n // _PILOT_ROWS))
-    workspace, stop = problem.workspaces(1)[0], np.zeros(1, np.int64)
-    driver.pilot(problem.table, workspace, 0, stop)  # compiled before it is timed
+    if driver.pilot.compilations is None:  # compiled before it is timed
+        driver.pilot(problem.table, workspace, 0, stop)
     start = time.perf_counter()
     values = driver.pilot(problem.table, workspace, rows, stop)
     return reference_value(values), (time.perf_counter() - start) / rows

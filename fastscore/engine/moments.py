@@ -8,10 +8,11 @@ A *unit* is the smallest independent set of samples; here each sample is one.  `
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from fastscore.engine.blocks import COUNT, FIRST, HEADER, NONFINITE, SUM_W, SUM_WW
+from fastscore.engine.blocks import COUNT, HEADER, NONFINITE, SUM_W, SUM_WW
 
 
 @dataclass(frozen=True)
@@ -30,32 +31,31 @@ class Moments:
     reference: float
 
     @property
-    def units(self) -> np.ndarray:
-        """Units in each fold."""
-        return self.sums[:, COUNT]
+    def w(self) -> float:
+        """Σ w."""
+        return float(self.total[SUM_W])
 
     @property
-    def w(self) -> np.ndarray:
-        """Σ w of each fold."""
-        return self.sums[:, SUM_W]
-
-    @property
-    def ww(self) -> np.ndarray:
-        """Σ w² of each fold."""
-        return self.sums[:, SUM_WW]
+    def ww(self) -> float:
+        """Σ w²."""
+        return float(self.total[SUM_WW])
 
     @property
     def scores(self) -> np.ndarray:
         """Σ S, Σ F, Σ S², Σ F S and Σ F², of shape (folds, 5, P)."""
         return self.sums[:, HEADER:].reshape(len(self.sums), 5, -1)
 
+    @cached_property
+    def total(self) -> np.ndarray:
+        """The header summed over folds."""
+        return self.sums[:, :HEADER].sum(axis=0)
+
+    @property
+    def n(self) -> int:
+        """Units in all folds."""
+        return int(self.total[COUNT])
+
     @property
     def nonfinite(self) -> int:
         """Non-finite values of f met."""
-        return int(self.sums[:, NONFINITE].sum())
-
-    @property
-    def first_nonfinite(self) -> int | None:
-        """Index of the first sample with a non-finite f."""
-        met = self.sums[self.sums[:, NONFINITE] > 0, FIRST]
-        return int(met.min()) if met.size else None
+        return int(self.total[NONFINITE])

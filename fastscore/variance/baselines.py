@@ -68,7 +68,7 @@ def solve(
         Whether F has a direct term.
     """
     constant = -moments.reference
-    if baseline is None or (isinstance(baseline, str) and moments.units.sum() == 1):
+    if baseline is None or (isinstance(baseline, str) and moments.n == 1):
         kind = _CONSTANT
     elif isinstance(baseline, str):
         kind = {"mean": _LEAVE_ONE_OUT, "scalar": _SCALAR, "optimal": _COORDINATE}[baseline]
@@ -85,9 +85,10 @@ def solve(
 def _solve(header: Any, scores: Any, chosen: Any, kind: int, constant: float, reference: float,
            out: Any) -> None:  # fmt: skip
     folds, units, w = header.shape[0], header[:, 0], header[:, 1]
-    optimum = np.empty((folds, chosen.size))
-    for fold in range(folds):
-        _optimum(scores, chosen, fold, units, w, reference, kind == _SCALAR, optimum[fold])
+    optimum = np.zeros((folds, chosen.size))
+    if kind in (_SCALAR, _COORDINATE):
+        for fold in range(folds):
+            _optimum(scores, chosen, fold, units, w, reference, kind == _SCALAR, optimum[fold])
     total, mean = units.sum(), w.sum() / units.sum()
     for i in range(chosen.size):
         s = scores[:, :, chosen[i]]
@@ -102,7 +103,9 @@ def _solve(header: Any, scores: Any, chosen: Any, kind: int, constant: float, re
         else:
             g, var = _cross_fitted(s, units, w, reference, optimum[:, i], kind == _FOLD_MEAN)
         out[0, i] = g
-        out[1, i] = np.sqrt(var) if not var < 0 else 0.0  # NaN for one unit, or a NaN in f
+        if total < 2:
+            var0 = var = np.nan
+        out[1, i] = np.sqrt(var) if not var < 0 else 0.0
         out[2, i] = var0 / var if not var <= 0 else (1.0 if var0 <= 0 else np.inf)
 
 
