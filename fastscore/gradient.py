@@ -13,12 +13,12 @@ import numpy as np
 from fastscore.checks import count, one_of
 from fastscore.engine import blocks, driver
 from fastscore.engine.blocks import NONFINITE
-from fastscore.engine.callback import CallbackRun
+from fastscore.engine.callback import CallbackRun, blocks_of_batch
 from fastscore.engine.launch import CompiledRun, draw_block
 from fastscore.engine.problem import Problem
 from fastscore.engine.run import Run
 from fastscore.engine.streams import key_of, seed_of
-from fastscore.engine.tiles import tiling
+from fastscore.engine.tiles import batch_stride, tiling
 from fastscore.estimate import Estimate
 from fastscore.families import Family
 from fastscore.integrand import (
@@ -136,9 +136,9 @@ def gradient(
     if run.failed:
         _raise_failure(run, integrand, args)
     _check_moments(run)
-    if n == 1:
+    if run.moments.n == 1:
         warnings.warn(
-            "n=1: no standard error can be estimated from one sample, and no baseline used",
+            f"n={n}: no standard error can be estimated from one sample, and no baseline used",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -157,8 +157,10 @@ def _plan(
     if kind == "numpy":
         direct = integrand.direct
         problem = Problem(
-            p, cut, key, policy=policy, direct=blocks.NONE if direct is None else blocks.GIVEN
-        )
+            p, cut, key, policy=policy,
+            direct=blocks.NONE if direct is None else blocks.GIVEN,
+            stride=batch_stride(blocks_of_batch(cut) * cut.block),
+        )  # fmt: skip
         return CallbackRun(
             problem,
             lambda x: integrand.f(x, *args),

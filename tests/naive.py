@@ -76,18 +76,24 @@ def coefficients(f, F, s, folds, baseline, direct=False):
         others = folds != k
         mean = f[others].mean() if others.any() else 0.0
         b[~others] = mean
-        shrinkage = max(0.0, 1 - 10 / others.sum()) if others.any() else 0.0
-        if baseline != "mean" and shrinkage > 0:
-            best = optimum(F[others], s[others], pooled=baseline == "scalar")
-            b[~others] = mean + shrinkage * (best - mean)
+        if baseline != "mean" and others.sum() > 10:
+            b[~others] = shrunk_optimum(F[others], s[others], mean, pooled=baseline == "scalar")
     return b
 
 
-def optimum(F, s, pooled):
-    """The slope of F on s with an intercept: by coordinate, or one for all coordinates."""
-    above = np.mean((F - F.mean(0)) * (s - s.mean(0)), axis=0)
-    below = np.mean((s - s.mean(0)) ** 2, axis=0)
-    return above.sum() / below.sum() if pooled else above / below
+def shrunk_optimum(F, s, mean, pooled):
+    """``m + λ (b̂ − m)``, b̂ the slope of F on s with an intercept, of each or of all coordinates.
+
+    ``λ = 1 − (10/U') v/(v + (b̂ − m)²)``, v = U'² Var(b̂) from the residuals.
+    """
+    n = len(F)
+    F, s = F - F.mean(0), s - s.mean(0)
+    total = (lambda a: a.sum()) if pooled else (lambda a: a.sum(0))
+    slope = total(F * s) / total(s**2)
+    v = n * total((F - slope * s) ** 2) / total(s**2)
+    with np.errstate(invalid="ignore"):
+        doubt = np.where(v > 0, v / (v + (slope - mean) ** 2), 0)
+    return mean + (1 - 10 / n * doubt) * (slope - mean)
 
 
 # --- random streams, in Python's integers ---

@@ -48,10 +48,11 @@ log_prob_tile = caller(LOG_PROB)
 _accumulate = caller(ACCUMULATE)
 evaluate_tile = native_caller(INTEGRAND)
 
-#: The table: addresses of kernels, addresses of data, key of the streams, shapes, policy.
-TABLE = 18
+#: The table: addresses of kernels, addresses of data, key of the streams, shapes, policy, and the
+#: row of the workspace's columns at which the tile starts.
+TABLE = 19
 (SAMPLE_AT, F_AT, ACCUMULATE_AT, SCORE_AT, DIRECT_AT, PARAMS_AT, INDEX_AT, ARGS_AT, KEY_0, KEY_1,
- D, STRIDE, TILE, CHUNK, BLOCK, N, SIZE, POLICY) = range(TABLE)  # fmt: skip
+ D, STRIDE, TILE, CHUNK, BLOCK, N, SIZE, POLICY, ROW) = range(TABLE)  # fmt: skip
 #: In place of an address: there is no such kernel; Python has put its result there.
 NONE, GIVEN = 0, -1
 #: What to do with a non-finite f.
@@ -64,14 +65,14 @@ COUNT, SUM_W, SUM_WW, NONFINITE, FIRST = range(HEADER)
 #: Why a run may end early: f raised, a stop was asked for, f was not finite.
 RAISED, STOPPED, NOT_FINITE = 1, 2, 3
 
-# A worker's workspace: stream, scratch, f (as w), w², the tile, score and direct columns.
+# A worker's workspace: stream, scratch, then columns: f (as w), w², the tile, scores, direct term.
 _SCRATCH = STATE_WORDS
-_W = _SCRATCH + SCRATCH
+COLUMNS_AT = _SCRATCH + SCRATCH
 
 
-def workspace_size(d: int, stride: int, size: int, fused: bool) -> int:
-    """Doubles of a worker's workspace; the two sets of columns only where they are used."""
-    return _W + (2 + d + (0 if fused else 2 * size)) * stride
+def columns_of_workspace(d: int, size: int, fused: bool) -> int:
+    """Columns of a worker's workspace; scores and direct term only where they are used."""
+    return 2 + d + (0 if fused else 2 * size)
 
 
 @plain
@@ -87,33 +88,38 @@ def scratch_of(workspace):
 
 
 @plain
-def w_of(workspace):
+def _column(table, workspace, i):
+    return offset(workspace, COLUMNS_AT + i * table[STRIDE] + table[ROW])
+
+
+@plain
+def w_of(table, workspace):
     """Values of f, then ``w = f - reference``."""
-    return offset(workspace, _W)
+    return _column(table, workspace, 0)
 
 
 @plain
 def ww_of(table, workspace):
     """``w²``."""
-    return offset(workspace, _W + table[STRIDE])
+    return _column(table, workspace, 1)
 
 
 @plain
 def x_of(table, workspace):
     """The tile."""
-    return offset(workspace, _W + 2 * table[STRIDE])
+    return _column(table, workspace, 2)
 
 
 @plain
 def scores_of(table, workspace):
     """Score columns."""
-    return offset(workspace, _W + (2 + table[D]) * table[STRIDE])
+    return _column(table, workspace, 2 + table[D])
 
 
 @plain
 def direct_of(table, workspace):
     """Columns of the direct term."""
-    return offset(workspace, _W + (2 + table[D] + table[SIZE]) * table[STRIDE])
+    return _column(table, workspace, 2 + table[D] + table[SIZE])
 
 
 @plain
@@ -145,7 +151,7 @@ def evaluate(table, workspace, rows, stop):
 
     Returns the number of rows evaluated, and why not all were, or 0.
     """
-    x, out = x_of(table, workspace), w_of(workspace)
+    x, out = x_of(table, workspace), w_of(table, workspace)
     for start in range(0, rows, table[CHUNK]):
         if stop[0] != 0:
             return start, STOPPED
@@ -179,7 +185,7 @@ def _centre(values, squares, rows, reference):
 def _screen(table, workspace, rows, first, slot):
     """Count the non-finite values of a tile; to omit them, close the gaps they leave."""
     stride = table[STRIDE]
-    w, x, direct = w_of(workspace), x_of(table, workspace), direct_of(table, workspace)
+    w, x, direct = w_of(table, workspace), x_of(table, workspace), direct_of(table, workspace)
     kept = 0
     for t in range(rows):
         finite = math.isfinite(w[t])
@@ -223,26 +229,31 @@ def _five_sums(s, direct, w, rows, sums, size, j):
 
 
 @plain
+def _clear(columns, count, stride, rows):
+    for k in range(count):
+        for t in range(rows):
+            columns[k * stride + t] = 0.0
+
+
+@plain
 def _contract(table, workspace, rows, sums):
     """The general way: score columns, direct columns, then five sums of each."""
     stride, size = table[STRIDE], table[SIZE]
     x, s, direct = x_of(table, workspace), scores_of(table, workspace), direct_of(table, workspace)
-    for i in range(size * stride):
-        s[i] = 0.0
+    _clear(s, size, stride, rows)
     score_tile(
         table[SCORE_AT],
         (floats_at(table[PARAMS_AT]), x, rows, table[D], stride, integers_at(table[INDEX_AT]), s),
     )
     if table[DIRECT_AT] == NONE:
-        for i in range(size * stride):
-            direct[i] = 0.0
+        _clear(direct, size, stride, rows)
     elif table[DIRECT_AT] != GIVEN:
         status = evaluate_tile(
             table[DIRECT_AT], (x, direct, rows, table[D], stride, integers_at(table[ARGS_AT]))
         )
         if status != 0:
             return RAISED
-    w = vector(w_of(workspace), rows)
+    w = vector(w_of(table, workspace), rows)
     for j in range(size):
         _five_sums(
             vector(offset(s, j * stride), rows), vector(offset(direct, j * stride), rows),
@@ -254,7 +265,7 @@ def _contract(table, workspace, rows, sums):
 @plain
 def absorb_tile(table, workspace, rows, first, reference, slot):
     """Add one tile, of which f is known, to a slot."""
-    w, ww = vector(w_of(workspace), rows), vector(ww_of(table, workspace), rows)
+    w, ww = vector(w_of(table, workspace), rows), vector(ww_of(table, workspace), rows)
     sum_w, sum_ww = _centre(w, ww, rows, reference)
     if not math.isfinite(sum_ww):  # so a finite f costs no check of its own
         rows = _screen(table, workspace, rows, first, slot)
@@ -267,7 +278,7 @@ def absorb_tile(table, workspace, rows, first, reference, slot):
         return _contract(table, workspace, rows, sums)
     _accumulate(
         table[ACCUMULATE_AT],
-        (floats_at(table[PARAMS_AT]), x_of(table, workspace), w_of(workspace),
+        (floats_at(table[PARAMS_AT]), x_of(table, workspace), w_of(table, workspace),
          ww_of(table, workspace), sum_w, sum_ww, rows, table[D], table[STRIDE], sums, table[SIZE]),
     )  # fmt: skip
     return 0

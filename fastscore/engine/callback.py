@@ -11,9 +11,16 @@ from fastscore.engine import driver
 from fastscore.engine.launch import reference_value
 from fastscore.engine.problem import Problem
 from fastscore.engine.run import Run
+from fastscore.engine.tiles import Tiling
 
 #: Elements of a batch: large enough to hide Python's overhead, small enough for the cache.
-_BATCH_ELEMENTS = 2**16
+_BATCH_ELEMENTS = 2**17
+_REFERENCE_ROWS = 64
+
+
+def blocks_of_batch(cut: Tiling) -> int:
+    """Whole blocks that f gets at a time."""
+    return min(cut.blocks, max(1, _BATCH_ELEMENTS // (cut.d * cut.block)))
 
 
 class CallbackRun(Run):
@@ -42,30 +49,27 @@ class CallbackRun(Run):
     def rounds(self, progress: Callable[[int], None] | None = None) -> None:
         """Run all blocks, a batch of whole blocks at a time."""
         problem, cut = self.problem, self.problem.cut
-        size = problem.family.size
         workspace = problem.workspaces(1)[0]
+        values, samples, direct = problem.columns(workspace)
         slot = np.empty(problem.slot)
-        per_batch = min(cut.blocks, max(1, _BATCH_ELEMENTS // (cut.d * cut.block)))
-        samples = np.empty((cut.d, per_batch * cut.block))
-        for first in range(0, cut.blocks, per_batch):
-            batch = range(first, min(first + per_batch, cut.blocks))
-            begins = {block: (block - first) * cut.block for block in batch}
+        step = blocks_of_batch(cut)
+        for first in range(0, cut.blocks, step):
+            batch = range(first, min(first + step, cut.blocks))
             for block in batch:
-                driver.draw(problem.table, workspace, block, samples, begins[block])
+                driver.draw(problem.table, workspace, block, (block - first) * cut.block)
             rows = min(batch.stop * cut.block, cut.n) - first * cut.block
-            seen = samples[:, :rows].T
-            seen.flags.writeable = False
-            f = checked("f", self._call(self.f, seen, first * cut.block), (rows,))
-            direct = np.empty((0, size))
+            x = samples[:, :rows].T
+            x.flags.writeable = False
+            values[:rows] = checked("f", self._call(self.f, x, first * cut.block), (rows,))
             if self.direct is not None:
-                given = self._call(self.direct, seen, first * cut.block)
-                direct = checked("direct", given, (rows, size))
+                given = self._call(self.direct, x, first * cut.block)
+                direct[:, :rows] = checked("direct", given, (rows, problem.family.size)).T
             if first == 0:
-                self.reference = reference_value(f)
+                self.reference = reference_value(values[: min(rows, _REFERENCE_ROWS)])
             for block in batch:
                 if not driver.absorb(
-                    problem.table, workspace, self.reference, block, samples, begins[block], f,
-                    direct, self.flags, slot, self.sums,
+                    problem.table, workspace, self.reference, block, (block - first) * cut.block,
+                    self.flags, slot, self.sums,
                 ):  # fmt: skip
                     return
             if progress is not None:
@@ -80,7 +84,7 @@ class CallbackRun(Run):
 
 
 def checked(name: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """What f returned, as float64 of the expected shape.
+    """What f returned, an array of the expected shape.
 
     Raises
     ------
@@ -98,4 +102,4 @@ def checked(name: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
             f"{name} returned shape {array.shape} for a batch of shape ({shape[0]}, d): "
             f"it must return shape {shape}"
         )
-    return np.ascontiguousarray(array, dtype=np.float64)
+    return array

@@ -6,14 +6,13 @@ import numpy as np
 from numba import prange
 
 from fastscore.engine.blocks import (
-    DIRECT_AT,
     FIRST,
-    GIVEN,
     HEADER,
     NONFINITE,
     NOT_FINITE,
     POLICY,
     RAISE,
+    ROW,
     SCORE_AT,
     SIZE,
     STOPPED,
@@ -22,7 +21,6 @@ from fastscore.engine.blocks import (
     D,
     absorb_tile,
     bounds,
-    direct_of,
     evaluate,
     log_prob_tile,
     run_block,
@@ -30,7 +28,6 @@ from fastscore.engine.blocks import (
     score_tile,
     start_stream,
     w_of,
-    x_of,
 )
 from fastscore.engine.jit import Entry, entry, plain
 from fastscore.engine.memory import pointer
@@ -107,47 +104,33 @@ def pilot(table, workspace, rows, stop):
     values = np.empty(rows)
     done, _ = evaluate(table, base, rows, stop)
     for t in range(rows):
-        values[t] = w_of(base)[t] if t < done else np.nan
+        values[t] = w_of(table, base)[t] if t < done else np.nan
     return values
 
 
 @entry
-def draw(table, workspace, block, out, begin):
-    """Sample one block into ``out``, of shape (d, rows), from column ``begin`` on."""
+def draw(table, workspace, block, begin):
+    """Sample one block into the workspace's columns, from row ``begin`` on.
+
+    The last tile may write up to 15 rows beyond it.
+    """
     base = pointer(workspace)
     start_stream(table, base, block)
     first, last = bounds(table, block)
     for start in range(first, last, table[TILE]):
-        rows = min(table[TILE], last - start)
-        sample(table, base, rows)
-        x = x_of(table, base)
-        for k in range(table[D]):
-            for t in range(rows):
-                out[k, begin + start - first + t] = x[k * table[STRIDE] + t]
+        table[ROW] = begin + start - first
+        sample(table, base, min(table[TILE], last - start))
 
 
 @entry
-def absorb(table, workspace, reference, block, samples, begin, f, direct, flags, slot, sums):
-    """Add one block whose f Python has computed: rows from ``begin`` of the three arrays.
-
-    ``samples`` is (d, rows), ``f`` (rows,), ``direct`` (rows, size) or empty.
-    """
+def absorb(table, workspace, reference, block, begin, flags, slot, sums):
+    """Add one block whose f, and direct term, Python has put into the workspace's columns."""
     base = pointer(workspace)
-    stride = table[STRIDE]
-    x, w, columns = x_of(table, base), w_of(base), direct_of(table, base)
     slot[:] = 0.0
     first, last = bounds(table, block)
     for start in range(first, last, table[TILE]):
+        table[ROW] = begin + start - first
         rows = min(table[TILE], last - start)
-        row = begin + start - first
-        for k in range(table[D]):
-            for t in range(rows):
-                x[k * stride + t] = samples[k, row + t]
-        for t in range(rows):
-            w[t] = f[row + t]
-            if table[DIRECT_AT] == GIVEN:
-                for j in range(table[SIZE]):
-                    columns[j * stride + t] = direct[row + t, j]
         absorb_tile(table, base, rows, start, reference, pointer(slot))
     return _merge(table, sums, slot, 0, block, flags)
 

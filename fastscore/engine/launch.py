@@ -23,7 +23,7 @@ from fastscore.engine import blocks, driver
 from fastscore.engine.problem import Problem
 from fastscore.engine.run import Run
 from fastscore.engine.streams import key_of
-from fastscore.engine.tiles import tiling
+from fastscore.engine.tiles import batch_stride, tiling
 
 #: Seconds that a round should take: Ctrl-C, progress and stopping rules wait for its end.
 ROUND = 0.05
@@ -101,8 +101,8 @@ class CompiledRun(Run):
         slots = np.empty((in_flight, problem.slot))
         statuses = np.empty(in_flight, np.int64)
         return lambda first, last: run(
-            problem.table, self.reference, first, last, self.stop, self.flags, self.workspaces, slots,
-            statuses, self.sums,
+            problem.table, self.reference, first, last, self.stop, self.flags, self.workspaces,
+            slots, statuses, self.sums,
         )  # fmt: skip
 
     def _in_flight(self) -> int:
@@ -193,9 +193,11 @@ def _watch(work: Callable[[], None], stop: np.ndarray) -> None:
 
 def draw_block(problem: Problem, block: int) -> np.ndarray:
     """Samples of one block, of shape (rows, d)."""
-    out = np.empty((problem.cut.d, problem.cut.rows_of(block)))
-    driver.draw(problem.table, problem.workspaces(1)[0], block, out, 0)
-    return np.ascontiguousarray(out.T)
+    cut = problem.cut
+    roomy = Problem(problem.family, cut, problem.key, stride=batch_stride(cut.block))
+    workspace = roomy.workspaces(1)[0]
+    driver.draw(roomy.table, workspace, block, 0)
+    return np.ascontiguousarray(roomy.columns(workspace)[1][:, : cut.rows_of(block)].T)
 
 
 def draw_samples(family: Any, n: int, seed: int) -> np.ndarray:

@@ -29,6 +29,8 @@ class Problem:
         Arguments of f, packed as words.
     policy : int
         What to do with a non-finite f.
+    stride : int, optional
+        Rows that a workspace's columns hold, that of one tile by default.
     """
 
     def __init__(
@@ -41,10 +43,13 @@ class Problem:
         direct: int = blocks.NONE,
         args: Any = None,
         policy: int = blocks.RAISE,
+        stride: int | None = None,
     ) -> None:
         self.family = family
         self.cut = cut
+        self.key = key
         self.args = args  # with the family, kept alive for as long as the table has addresses
+        self.stride = cut.stride if stride is None else stride
         self.fused = direct == blocks.NONE and not family.shares
         self.table = np.array(
             [
@@ -58,13 +63,14 @@ class Problem:
                 0 if args is None else args.words.ctypes.data,
                 *key.view(np.int64),
                 cut.d,
-                cut.stride,
+                self.stride,
                 cut.rows,
                 cut.rows,
                 cut.block,
                 cut.n,
                 family.size,
                 policy,
+                0,
             ],
             dtype=np.int64,
         )
@@ -76,9 +82,15 @@ class Problem:
 
     def workspaces(self, workers: int) -> np.ndarray:
         """A row to work in per worker."""
-        cut = self.cut
-        size = blocks.workspace_size(cut.d, cut.stride, self.family.size, self.fused)
-        return aligned(workers, size)
+        columns = blocks.columns_of_workspace(self.cut.d, self.family.size, self.fused)
+        return aligned(workers, blocks.COLUMNS_AT + columns * self.stride)
+
+    def columns(self, workspace: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Values of f (rows,), samples (d, rows) and direct term (P, rows) of a workspace."""
+        columns = workspace[blocks.COLUMNS_AT :]
+        columns = columns[: columns.size // self.stride * self.stride].reshape(-1, self.stride)
+        d, size = self.cut.d, self.family.size
+        return columns[0], columns[2 : 2 + d], columns[2 + d + size : 2 + d + 2 * size]
 
     @staticmethod
     def of_family(family: Any) -> np.ndarray:

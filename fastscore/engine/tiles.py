@@ -88,5 +88,11 @@ def stride_of(d: int) -> int:
     return tile_rows(d) + _PAD
 
 
+def batch_stride(rows: int) -> int:
+    """Doubles between columns that hold so many rows, and what a sampler writes beyond them."""
+    stride = _round_up(rows) + _MULTIPLE
+    return stride + _PAD if stride % 512 == 0 else stride
+
+
 def _round_up(rows: int) -> int:
     return -(-rows // _MULTIPLE) * _MULTIPLE

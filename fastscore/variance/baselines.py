@@ -20,7 +20,9 @@ BASELINES = ("mean", "scalar", "optimal")
 _CONSTANT, _LEAVE_ONE_OUT, _FOLD_MEAN, _SCALAR, _COORDINATE = range(5)
 
 #: With this many units or fewer in the other folds their mean is used, not the optimum.
-_SHRINKAGE = 10.0
+_FEW = 10.0
+#: A variance of the score so small a part of its mean square is rounding: 0/0 gives the mean.
+_SINGULAR = 1e-13
 
 
 def as_baseline(value: Any) -> str | float | None:
@@ -85,83 +87,77 @@ def solve(
 def _solve(header: Any, scores: Any, chosen: Any, kind: int, constant: float, reference: float,
            out: Any) -> None:  # fmt: skip
     folds, units, w = header.shape[0], header[:, 0], header[:, 1]
-    optimum = np.zeros((folds, chosen.size))
-    if kind in (_SCALAR, _COORDINATE):
+    total = units.sum()
+    b = np.empty((chosen.size, folds))
+    if kind == _CONSTANT:
+        b[:] = constant
+    elif kind == _LEAVE_ONE_OUT:
+        b[:] = w.sum() / total
+    else:
+        all_scores = scores.sum(axis=0)
         for fold in range(folds):
-            _optimum(scores, chosen, fold, units, w, reference, kind == _SCALAR, optimum[fold])
-    total, mean = units.sum(), w.sum() / units.sum()
+            others = total - units[fold]
+            mean = (w.sum() - w[fold]) / others if others > 0 else -reference
+            _coefficients(all_scores, scores[fold], chosen, others, mean, kind, b[:, fold])
+    without = np.full(folds, -reference)
+    # (w_u − w̄) N/(N − 1) is w_u less the mean of all others.
+    inflation = total / (total - 1) if kind == _LEAVE_ONE_OUT else 1.0
     for i in range(chosen.size):
         s = scores[:, :, chosen[i]]
-        _, var0 = _with_constant(s, -reference, total)
-        if kind == _CONSTANT:
-            g, var = _with_constant(s, constant, total)
-        elif kind == _LEAVE_ONE_OUT:
-            g, var = _with_constant(s, mean, total)
-            inflation = total / (total - 1)
-            # The mean over u of (w_u − w̄) S_u, each times N/(N − 1).
-            g, var = g * inflation, var * inflation * inflation
-        else:
-            g, var = _cross_fitted(s, units, w, reference, optimum[:, i], kind == _FOLD_MEAN)
-        out[0, i] = g
+        _, var0 = _with_coefficients(s, without, total)
+        g, var = _with_coefficients(s, b[i], total)
+        g, var = g * inflation, var * inflation * inflation
         if total < 2:
             var0 = var = np.nan
+        out[0, i] = g
         out[1, i] = np.sqrt(var) if not var < 0 else 0.0
         out[2, i] = var0 / var if not var <= 0 else (1.0 if var0 <= 0 else np.inf)
 
 
 @plain
-def _mean_of_others(fold, units, w, reference):
-    """Units of the other folds, and their mean of w; where there are none, that of f = 0."""
-    others = units.sum() - units[fold]
-    return others, (w.sum() - w[fold]) / others if others > 0 else -reference
+def _coefficients(all_scores, own, chosen, others, mean, kind, b):
+    """``b_{−k} = m + λ (b̂ − m)`` of one fold: all three from the other folds alone.
 
-
-@plain
-def _optimum(scores, chosen, fold, units, w, reference, scalar, out):
-    """``b̂`` from the other folds: the regression of F on S with intercept; 0/0 gives their mean."""
-    others, mean = _mean_of_others(fold, units, w, reference)
-    up = down = 0.0
-    for i in range(chosen.size):
-        s = sf = ss = sfs = 0.0
-        for k in range(units.size):
-            if k != fold:
-                s += scores[k, 0, chosen[i]]
-                sf += scores[k, 1, chosen[i]]
-                ss += scores[k, 2, chosen[i]]
-                sfs += scores[k, 3, chosen[i]]
-        numerator = sfs - sf * s / others
-        denominator = ss - s * s / others
-        if scalar:
-            up += numerator
-            down += denominator
-        else:
-            out[i] = numerator / denominator if denominator > 1e-13 * ss else mean
-    if scalar:
-        out[:] = up / down if down > 0 else mean
-
-
-@plain
-def _with_constant(s, b, total):
-    """Mean of F − b S over all units, and its variance."""
-    g = (s[:, 1].sum() - b * s[:, 0].sum()) / total
-    squares = s[:, 4].sum() - 2 * b * s[:, 3].sum() + b * b * s[:, 2].sum()
-    return g, (squares - total * g * g) / (total * (total - 1))
-
-
-@plain
-def _cross_fitted(s, units, w, reference, optimum, mean_only):
-    """``ĝ = (1/U) Σ_k Σ_{u∈k} (F_u − b_{−k} S_u)`` and its variance.
-
-    ``b = m + λ (b̂ − m)`` with ``λ = max(0, 1 − 10/U')``, U' the other folds' units: at few units
-    the estimated optimum is noisier than the mean is wrong.
+    With few units in them λ = 0 leaves their mean m, with none that of f = 0.
     """
-    total = units.sum()
+    b[:] = mean
+    if kind == _FOLD_MEAN or others <= _FEW:
+        return
+    fs_all = ss_all = ff_all = 0.0
+    for i in range(chosen.size):
+        j = chosen[i]
+        s, f = all_scores[0, j] - own[0, j], all_scores[1, j] - own[1, j]
+        square = all_scores[2, j] - own[2, j]
+        ss = square - s * s / others
+        fs = all_scores[3, j] - own[3, j] - f * s / others
+        ff = all_scores[4, j] - own[4, j] - f * f / others
+        if kind == _COORDINATE and ss > _SINGULAR * square:
+            b[i] = _shrunk(fs, ss, ff, others, mean)
+        fs_all, ss_all, ff_all = fs_all + fs, ss_all + ss, ff_all + ff
+    if kind == _SCALAR and ss_all > 0:
+        b[:] = _shrunk(fs_all, ss_all, ff_all, others, mean)
+
+
+@plain
+def _shrunk(fs, ss, ff, others, mean):
+    """The slope b̂ of F on S, drawn towards the mean m: at few units it is the noisier of the two.
+
+    ``λ = 1 − (10/U') v/(v + (b̂ − m)²)`` with ``v = U'² Var(b̂)``: about ``1 − 10/U'``, but 1 where
+    the regression leaves no residual.
+    """
+    optimum = fs / ss
+    noise = others * max(ff - fs * optimum, 0.0) / ss
+    distance = (optimum - mean) ** 2
+    doubt = noise / (noise + distance) if noise > 0 else 0.0
+    return mean + (1.0 - _FEW / others * doubt) * (optimum - mean)
+
+
+@plain
+def _with_coefficients(s, b, total):
+    """``ĝ = (1/U) Σ_k Σ_{u∈k} (F_u − b_k S_u)`` and its variance, a b for each fold."""
     g = squares = 0.0
-    for k in range(units.size):
-        others, mean = _mean_of_others(k, units, w, reference)
-        trust = 0.0 if mean_only else max(0.0, 1.0 - _SHRINKAGE / max(others, _SHRINKAGE))
-        b = mean + trust * (optimum[k] - mean)
-        g += s[k, 1] - b * s[k, 0]
-        squares += s[k, 4] - 2 * b * s[k, 3] + b * b * s[k, 2]
+    for k in range(b.size):
+        g += s[k, 1] - b[k] * s[k, 0]
+        squares += s[k, 4] - 2 * b[k] * s[k, 3] + b[k] * b[k] * s[k, 2]
     g /= total
     return g, (squares - total * g * g) / (total * (total - 1))
