@@ -7,14 +7,12 @@ from numba import prange
 
 from fastscore.engine.blocks import (
     FIRST,
-    HEADER,
     NONFINITE,
     NOT_FINITE,
     POLICY,
     RAISE,
     ROW,
     SCORE_AT,
-    SIZE,
     STOPPED,
     STRIDE,
     TILE,
@@ -30,7 +28,7 @@ from fastscore.engine.blocks import (
     w_of,
 )
 from fastscore.engine.jit import Entry, entry, plain
-from fastscore.engine.memory import pointer
+from fastscore.engine.memory import pointer, take_next
 
 #: What the driver tells Python: why the run ended early and in which block; blocks merged so
 #: far; non-finite values in the failed block, and the first.
@@ -38,9 +36,13 @@ FLAGS = 5
 STATUS, FAILED, MERGED, BAD_COUNT, BAD_FIRST = range(FLAGS)
 
 
+#: Doubles whose merging is worth a parallel region of its own.
+_WORTH_SHARING = 2**15
+
+
 @plain
-def _merge(table, sums, slot, status, block, flags):
-    """Add a slot to its fold, what there is of it after a stop; False at any other failure."""
+def _check(table, slot, status, block, flags):
+    """Whether a block may be merged: what there is of it after a stop, but no failure."""
     if table[POLICY] == RAISE and slot[NONFINITE] > 0:
         status = NOT_FINITE
     if status != 0:
@@ -48,37 +50,48 @@ def _merge(table, sums, slot, status, block, flags):
         flags[FAILED] = block
         flags[BAD_COUNT] = np.int64(slot[NONFINITE])
         flags[BAD_FIRST] = np.int64(slot[FIRST])
-        if status != STOPPED:
-            return False
-    fold = sums[block % sums.shape[0]]
-    if slot[NONFINITE] > 0 and fold[NONFINITE] == 0:
-        fold[FIRST] = slot[FIRST]
-    for j in range(HEADER + 5 * table[SIZE]):
+    return status == 0 or status == STOPPED
+
+
+@plain
+def _add(fold, slot, first, last):
+    """Add entries ``first`` to ``last`` of a slot to its fold."""
+    for j in range(first, last):
         if j != FIRST:
             fold[j] += slot[j]
-    flags[MERGED] = block + 1
-    return True
 
 
 def _run(table, reference, first, last, stop, flags, workspaces, slots, statuses, sums):
     """Blocks ``first`` to ``last`` into the folds' sums, merged in block order.
 
-    ``workspaces`` has a row per worker, ``slots`` one per block in flight.  When ``stop`` is set
-    the blocks in flight are merged as far as they have come.
+    ``workspaces`` has a row per worker, ``slots`` one per block in flight.  Workers take blocks,
+    and then columns to merge, as they come: neither changes the order of an addition.  When
+    ``stop`` is set the blocks in flight are merged as far as they have come.
     """
-    workers = workspaces.shape[0]
+    workers, folds = workspaces.shape[0], sums.shape[0]
+    width = sums.shape[1]
+    counter = np.zeros(1, np.int64)
     for begin in range(first, last, slots.shape[0]):
         count = min(last - begin, slots.shape[0])
+        counter[0] = 0
         for worker in prange(workers):
-            workspace = pointer(workspaces[worker])
-            for i in range(count * worker // workers, count * (worker + 1) // workers):
+            i = take_next(pointer(counter))
+            while i < count:
                 statuses[i] = run_block(
-                    table, workspace, reference, begin + i, stop, pointer(slots[i])
-                )
-        for i in range(count):
-            if not _merge(table, sums, slots[i], statuses[i], begin + i, flags):
-                return
-        if stop[0] != 0:
+                    table, pointer(workspaces[worker]), reference, begin + i, stop,
+                    pointer(slots[i]),
+                )  # fmt: skip
+                i = take_next(pointer(counter))
+        good = 0
+        while good < count and _check(table, slots[good], statuses[good], begin + good, flags):
+            good += 1
+        shares = workers if width * good > _WORTH_SHARING else 1
+        for share in prange(shares):
+            for i in range(good):
+                _add(sums[(begin + i) % folds], slots[i], width * share // shares,
+                     width * (share + 1) // shares)  # fmt: skip
+        flags[MERGED] = begin + good
+        if good < count or stop[0] != 0:
             return
 
 
@@ -89,10 +102,11 @@ run_parallel = Entry(_run, parallel=True)
 
 
 @entry
-def merge(table, rows, first, last, sums, flags):
+def merge(rows, first, last, sums, flags):
     """Add the rows of blocks ``first`` to ``last``, computed apart, to their folds."""
     for block in range(first, last):
-        _merge(table, sums, rows[block % rows.shape[0]], 0, block, flags)
+        _add(sums[block % sums.shape[0]], rows[block % rows.shape[0]], 0, sums.shape[1])
+    flags[MERGED] = last
 
 
 @entry
@@ -132,7 +146,11 @@ def absorb(table, workspace, reference, block, begin, flags, slot, sums):
         table[ROW] = begin + start - first
         rows = min(table[TILE], last - start)
         absorb_tile(table, base, rows, start, reference, pointer(slot))
-    return _merge(table, sums, slot, 0, block, flags)
+    if not _check(table, slot, 0, block, flags):
+        return False
+    _add(sums[block % sums.shape[0]], slot, 0, sums.shape[1])
+    flags[MERGED] = block + 1
+    return True
 
 
 @entry

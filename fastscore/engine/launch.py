@@ -20,6 +20,7 @@ import numba
 import numpy as np
 
 from fastscore.engine import blocks, driver
+from fastscore.engine.memory import aligned
 from fastscore.engine.problem import Problem
 from fastscore.engine.run import Run
 from fastscore.engine.streams import key_of
@@ -30,7 +31,8 @@ ROUND = 0.05
 #: Seconds of work below which threads cost more than they bring.
 _WORTH_THREADS = 2e-4
 _SECONDS_PER_ELEMENT = 2e-9
-_IN_FLIGHT = 32
+#: Slots per worker: many, so that workers rarely wait for each other, unless they are large.
+_IN_FLIGHT = 256
 _PILOT_ROWS = 16
 _SLOT_DOUBLES = 2**16
 
@@ -98,7 +100,7 @@ class CompiledRun(Run):
             return self._python_threads()
         run = driver.run_parallel if self.parallel else driver.run_serial
         in_flight = self._in_flight()
-        slots = np.empty((in_flight, problem.slot))
+        slots = aligned(in_flight, problem.slot)  # two workers never write to one cache line
         statuses = np.empty(in_flight, np.int64)
         return lambda first, last: run(
             problem.table, self.reference, first, last, self.stop, self.flags, self.workspaces,
@@ -133,7 +135,7 @@ class CompiledRun(Run):
                     list(pool.map(share, range(workers), ends[:-1], ends[1:]))
                     failed = flags[(flags[:, driver.STATUS] != 0) & (self.stop[0] == 0)]
                     good = failed[:, driver.FAILED].min() if len(failed) else begin + count
-                    driver.merge(problem.table, rows, begin, good, self.sums, self.flags)
+                    driver.merge(rows, begin, good, self.sums, self.flags)
                     if len(failed):
                         first_failed = failed[np.argmin(failed[:, driver.FAILED])]
                         merged = self.flags[driver.MERGED]

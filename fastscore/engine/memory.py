@@ -80,6 +80,17 @@ floats_at = _pointer_at(floats)
 integers_at = _pointer_at(integers)
 
 
+@intrinsic
+def take_next(typingctx, counter):
+    """The counter's value, which goes up by one; safe among threads."""
+
+    def codegen(context, builder, signature, args):
+        one = ir.Constant(ir.IntType(64), 1)
+        return builder.atomic_rmw("add", args[0], one, "monotonic")
+
+    return i8(integers), codegen
+
+
 def view_maker(ndim: int, layout: str, readonly: bool = False) -> Any:
     """An intrinsic ``view(base, shape, strides)`` on memory, strides counted in elements."""
 
