@@ -10,8 +10,8 @@ from pathlib import Path
 
 from fastscore import __version__, examples
 from fastscore.gradient import Interrupted
-from fastscore.report import study_tables
-from fastscore.runfile import Report, RunFileError, load, one_line, run
+from fastscore.study import StudyError, load, one_line
+from fastscore.study_report import Report, run, tables
 
 _DEMO = Path(examples.__file__).with_name("barrier.py")
 
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             load(options.file), n=options.n, seed=options.seed, threads=options.threads,
             progress=sys.stderr.isatty() and not options.json,
         )  # fmt: skip
-    except (RunFileError, ValueError, TypeError, ArithmeticError, LookupError, RuntimeError) as e:
+    except (StudyError, ValueError, TypeError, ArithmeticError, LookupError, RuntimeError) as e:
         print(f"fastscore: {one_line(e)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         from rich.console import Console
 
-        Console().print(*study_tables(report), sep="\n\n")
+        Console().print(*tables(report), sep="\n\n")
     return 0
 
 

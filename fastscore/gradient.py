@@ -21,13 +21,9 @@ from fastscore.engine.streams import key_of, seed_of
 from fastscore.engine.tiles import batch_stride, tiling
 from fastscore.estimate import Estimate
 from fastscore.families import Family
-from fastscore.integrand import (
-    POLICIES,
-    Arguments,
-    Integrand,
-    compile_direct,
-    compile_f,
-)
+from fastscore.integrand import POLICIES, Integrand
+from fastscore.integrand.arguments import Arguments
+from fastscore.integrand.compiled import compile_direct, compile_f
 from fastscore.progress import progress_bar
 from fastscore.variance.baselines import as_baseline
 

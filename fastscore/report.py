@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fastscore.estimate import Estimate
-    from fastscore.runfile import Report
 
 
 def plain(*renderables: Any, width: int = 100) -> str:
@@ -51,55 +50,6 @@ def estimate_table(estimate: Estimate, most: int) -> Table:
         footer(estimate),
         most,
     )
-
-
-def study_tables(report: Report) -> list[Any]:
-    """What ``fastscore run`` prints."""
-    estimate = report.estimate
-    entries = zip(
-        report.names, *(report.shown(of) for of in (estimate.grad, estimate.grad_stderr)),
-        strict=True,
-    )  # fmt: skip
-    found: list[Any] = [
-        table(
-            report.study.title,
-            ("", "estimate", "standard error"),
-            [
-                ("value", f"{estimate.value:.6g}", f"{estimate.value_stderr:.2g}"),
-                *((name, f"{g:.6g}", f"{s:.2g}") for name, g, s in entries),
-            ],
-            footer(estimate),
-            most=40,
-        ),
-        table(
-            "What each baseline does to the variance",
-            ("baseline", "variance / none", "samples saved", f"standard error, {report.names[0]}"),
-            (
-                (name, f"{relative:.3f}", f"{1 - relative:.0%}", f"{stderr:.2g}")
-                for name, (relative, stderr) in report.baselines().items()
-            ),
-            "all leave the estimate unbiased; variance summed over the entries above",
-        ),
-    ]
-    if report.special is not None and report.study.special is not None:
-        found.append(
-            table(
-                str(report.study.special.get("title", "Special case")),
-                ("", "estimate", "standard error", "exact", "difference / error"),
-                (
-                    (name, f"{g:.6g}", f"{s:.2g}", f"{exact:.6g}", f"{(g - exact) / s:+.2f}")
-                    for name, g, s, exact in report.comparison()
-                ),
-                most=40,
-            )
-        )
-    found.append(
-        f"{estimate.n:,} samples in {estimate.seconds:.3g} s: "
-        f"{report.samples_per_second / 1e6:.1f} million samples per second on "
-        f"{estimate.threads} thread{'s' * (estimate.threads > 1)}, "
-        f"{1e9 / report.samples_per_second / estimate.dimension:.2f} ns per coordinate"
-    )
-    return found
 
 
 def footer(estimate: Estimate) -> str:

@@ -167,6 +167,14 @@ def reference_value(values: np.ndarray) -> float:
     return float(finite[finite.size // 2]) if finite.size else 0.0
 
 
+def warm_up() -> None:
+    """Compile the drivers, or load them from the disk cache, by runs of no blocks."""
+    table, one = np.zeros(blocks.TABLE, np.int64), np.zeros(1, np.int64)
+    flags, sums = np.zeros(driver.FLAGS, np.int64), np.zeros((1, blocks.HEADER))
+    for run in (driver.run_serial, *([driver.run_parallel] if prange_is_safe() else [])):
+        run(table, 0.0, 0, 0, one, flags, aligned(1, 1), aligned(1, 1), one, sums)
+
+
 def prange_is_safe() -> bool:
     """Whether a parallel region may be entered here, under the layer that the host chose."""
     numba.get_num_threads()  # starts the threading layer, as any parallel kernel would

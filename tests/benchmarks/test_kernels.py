@@ -10,7 +10,8 @@ from fastscore.engine.memory import pointer
 from fastscore.engine.problem import Problem
 from fastscore.engine.streams import fill_words, key_of
 from fastscore.engine.tiles import tiling
-from fastscore.integrand import Arguments, compile_f
+from fastscore.integrand.arguments import Arguments
+from fastscore.integrand.compiled import compile_f
 
 DIMENSIONS = [1, 10, 100, 1000]
 LENGTH = 4096

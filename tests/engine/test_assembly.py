@@ -8,7 +8,8 @@ import pytest
 import fastscore as fs
 from fastscore.engine.driver import run_serial
 from fastscore.families import Normal
-from fastscore.integrand import Arguments, _compiled
+from fastscore.integrand.arguments import Arguments
+from fastscore.integrand.compiled import _compiled_f
 
 pytestmark = pytest.mark.skipif(
     platform.machine() not in ("x86_64", "AMD64"), reason="reads x86 assembly"
@@ -49,7 +50,7 @@ def test_centring():
 @pytest.mark.parametrize("d", [1, 10, 24])
 def test_a_strict_f_is_vectorised_over_samples(f, d):
     """d is a constant, so f's loop unrolls and samples run side by side."""
-    compiled = _compiled(f, "sample", d, Arguments(()).types)
+    compiled = _compiled_f(f, "sample", d, Arguments(()).types)
     assembly = "\n".join(compiled.dispatcher.inspect_asm().values())
     assert packed(assembly, r"(vaddpd|vfmadd\d+pd|vmulpd)") >= 2
 

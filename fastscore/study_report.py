@@ -1,105 +1,20 @@
-"""What ``fastscore run FILE.py`` reads from a file, and does with it."""
+"""What ``fastscore run`` estimates of a study, and prints."""
 
 from __future__ import annotations
 
-import runpy
-import time
-import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from fastscore.engine.launch import warm_up
 from fastscore.estimate import Estimate
-from fastscore.families import Family
 from fastscore.gradient import gradient
+from fastscore.report import footer, table
+from fastscore.study import Study
 
 BASELINES: tuple[str | None, ...] = (None, "mean", "scalar", "optimal")
-
-
-class RunFileError(Exception):
-    """A file that cannot be run; its message is one line for the user."""
-
-
-@dataclass(frozen=True)
-class Study:
-    """What a file defines: ``f`` and ``p``, and optionally the rest.
-
-    Attributes
-    ----------
-    f : callable or Integrand
-        The integrand.
-    p : Family
-        Its distribution.
-    args : tuple
-        Arguments of f.
-    n : int
-        Number of samples, unless ``--n`` says otherwise.
-    title : str
-        Headline of the report.
-    labels : mapping
-        Parameter name -> a label per entry; None leaves the entry out of the tables.
-    special : mapping or None
-        A special case with a closed form: its ``title``, ``args`` and ``exact``, a mapping of
-        ``"value"`` and parameter names to exact answers.
-    """
-
-    f: Any
-    p: Family
-    args: tuple[Any, ...] = ()
-    n: int = 1_000_000
-    title: str = ""
-    labels: Mapping[str, list[str | None]] = field(default_factory=dict)
-    special: Mapping[str, Any] | None = None
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.p, Family):
-            raise RunFileError(f"p={self.p!r} is not a distribution, such as fs.Normal(loc, scale)")
-        for name, labels in self.labels.items():
-            size = self.p.parameters[name].size if name in self.p.parameters else 0
-            if len(labels) != size:
-                raise RunFileError(
-                    f"labels has {len(labels)} entries for {name!r}, of which p has {size}"
-                )
-        if self.special is not None and not {"args", "exact"} <= set(self.special):
-            raise RunFileError("special must be a mapping with at least 'args' and 'exact'")
-
-
-def load(path: Path) -> Study:
-    """Run a file and collect what it defines.
-
-    Raises
-    ------
-    RunFileError
-        If it cannot be read, fails, or lacks f or p.
-    """
-    if not path.is_file():
-        raise RunFileError(f"{path}: there is no such file")
-    try:
-        names = runpy.run_path(str(path))
-    except SyntaxError as error:
-        raise RunFileError(f"{path}, line {error.lineno}: {error.msg}") from error
-    except Exception as error:
-        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__)
-                 if f.filename == str(path)]  # fmt: skip
-        at = f", line {lines[-1]}" if lines else ""
-        raise RunFileError(f"{path}{at}: {type(error).__name__}: {one_line(error)}") from error
-    missing = [name for name in ("f", "p") if name not in names]
-    if missing:
-        raise RunFileError(
-            f"{path} defines no {' and no '.join(missing)}: it must define f, the integrand, and "
-            "p, its distribution, such as p = fs.Normal(loc, scale)"
-        )
-    known = Study.__dataclass_fields__
-    return Study(**{name: value for name, value in names.items() if name in known})
-
-
-def one_line(error: BaseException) -> str:
-    """An error's message, and its notes, in one line."""
-    parts = [str(error).strip().split("\n")[0], *getattr(error, "__notes__", ())]
-    return "; ".join(part for part in parts if part)
 
 
 @dataclass(frozen=True)
@@ -178,14 +93,62 @@ def run(
             study.f, study.p, args=args, n=samples, rng=seed, threads=threads, progress=progress
         )
 
-    estimate(study.args, min(n, 100_000))  # compiles, so that the run below can be timed
-    start = time.perf_counter()
+    warm_up()
+    estimate(study.args, min(n, 16))  # compiles f, so that the run below can be timed
     result = estimate(study.args, n)
-    result.seconds = time.perf_counter() - start
     special = None
     if study.special is not None:
         special = estimate(tuple(study.special["args"]), n)
     return Report(study, result, special)
+
+
+def tables(report: Report) -> list[Any]:
+    """What ``fastscore run`` prints."""
+    estimate = report.estimate
+    entries = zip(
+        report.names, *(report.shown(of) for of in (estimate.grad, estimate.grad_stderr)),
+        strict=True,
+    )  # fmt: skip
+    found: list[Any] = [
+        table(
+            report.study.title,
+            ("", "estimate", "standard error"),
+            [
+                ("value", f"{estimate.value:.6g}", f"{estimate.value_stderr:.2g}"),
+                *((name, f"{g:.6g}", f"{s:.2g}") for name, g, s in entries),
+            ],
+            footer(estimate),
+            most=40,
+        ),
+        table(
+            "What each baseline does to the variance",
+            ("baseline", "variance / none", "samples saved", f"standard error, {report.names[0]}"),
+            (
+                (name, f"{relative:.3f}", f"{1 - relative:.0%}", f"{stderr:.2g}")
+                for name, (relative, stderr) in report.baselines().items()
+            ),
+            "all leave the estimate unbiased; variance summed over the entries above",
+        ),
+    ]
+    if report.special is not None and report.study.special is not None:
+        found.append(
+            table(
+                str(report.study.special.get("title", "Special case")),
+                ("", "estimate", "standard error", "exact", "difference / error"),
+                (
+                    (name, f"{g:.6g}", f"{s:.2g}", f"{exact:.6g}", f"{(g - exact) / s:+.2f}")
+                    for name, g, s, exact in report.comparison()
+                ),
+                most=40,
+            )
+        )
+    found.append(
+        f"{estimate.n:,} samples in {estimate.seconds:.3g} s: "
+        f"{report.samples_per_second / 1e6:.1f} million samples per second on "
+        f"{estimate.threads} thread{'s' * (estimate.threads > 1)}, "
+        f"{1e9 / report.samples_per_second / estimate.dimension:.2f} ns per coordinate"
+    )
+    return found
 
 
 def _default_labels(name: str, shape: tuple[int, ...]) -> list[str]:

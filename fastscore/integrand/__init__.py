@@ -1,0 +1,112 @@
+"""The user's f, whatever its kind: what is said of it, and how it becomes one tile kernel."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+from numba.core.dispatcher import Dispatcher
+
+from fastscore.checks import one_of
+from fastscore.engine import blocks
+
+Kind = Literal["sample", "batch", "numpy"]
+KINDS = ("sample", "batch", "numpy")
+POLICIES = {"raise": blocks.RAISE, "propagate": blocks.PROPAGATE, "omit": blocks.OMIT}
+
+
+@dataclass(frozen=True)
+class Integrand:
+    """An integrand f with what there is to say about it.
+
+    Parameters
+    ----------
+    f : callable
+        Depending on ``kind``: ``f(x, *args) -> float`` of one sample x of shape (d,), jitted;
+        ``f(batch, out, *args)``, jitted, which writes one value per row of ``batch``, of shape
+        (rows, d), to ``out``; or any Python callable ``f(X, *args) -> (rows,)``.  It must be
+        pure, thread-safe when jitted, and treat the rows of a batch independently: how many there
+        are, and their strides, is not promised.  Arrays that it is given are read-only.
+    kind : {"sample", "batch", "numpy"}, optional
+        Which of them; by default told by whether f is jitted and its number of parameters.
+    direct : callable, optional
+        ``∇_θ f_θ(x)``, when f itself depends on the parameters (through ``args``), of the same
+        kind as f: ``direct(x, out, *args)``, ``direct(batch, out, *args)``, jitted, or
+        ``direct(X, *args) -> (rows, P)``, P in the order of ``p.parameters``.
+    nonfinite : {"raise", "propagate", "omit"}
+        What to do with samples at which f is NaN or infinite: raise, with their number and the
+        first; let them through to the estimate; or leave them out, which estimates the
+        gradient conditional on a finite f, and is reported as a bias.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If f or direct is not callable, or an option is not one of those listed.
+    """
+
+    f: Callable[..., Any]
+    kind: Kind | None = None
+    direct: Callable[..., Any] | None = None
+    nonfinite: Literal["raise", "propagate", "omit"] = "raise"
+
+    def __post_init__(self) -> None:
+        for name, function in (("f", self.f), ("direct", self.direct)):
+            if not callable(function) and (name == "f" or function is not None):
+                raise TypeError(f"{name}={function!r} is not callable: give a function")
+        if self.kind is not None:
+            one_of("kind", self.kind, KINDS)
+        one_of("nonfinite", self.nonfinite, POLICIES)
+        if self.kind in ("sample", "batch") and not is_jitted(self.f):
+            raise TypeError(f"kind={self.kind!r} needs a compiled f: decorate it with @numba.njit")
+        if self.direct is not None and is_jitted(self.direct) != is_jitted(self.f):
+            raise TypeError("direct must be of the same kind as f: jit both or neither")
+
+    def resolve(self, args: tuple[Any, ...]) -> Kind:
+        """The kind of f, given its arguments.
+
+        Raises
+        ------
+        TypeError
+            If f takes another number of parameters than its kind and ``args`` make.
+        """
+        kind = self.kind or ("numpy" if not is_jitted(self.f) else None)
+        given = len(args)
+        if kind is None and _accepts(self.f, 1 + given):
+            kind = "sample"
+        if kind is None and _accepts(self.f, 2 + given):
+            kind = "batch"
+        if kind is None or not _accepts(self.f, given + (2 if kind == "batch" else 1)):
+            expected = {
+                None: "x or (batch, out)", "sample": "x", "batch": "(batch, out)", "numpy": "X",
+            }[kind]  # fmt: skip
+            raise TypeError(
+                f"f{_signature(self.f)} cannot be called with {expected} and the {given} "
+                f"argument{'s' * (given != 1)} in args"
+            )
+        return kind
+
+
+def is_jitted(function: Any) -> bool:
+    """Whether a function is compiled by Numba."""
+    return isinstance(function, Dispatcher)
+
+
+@lru_cache(maxsize=256)
+def _accepts(function: Any, count: int) -> bool:
+    try:
+        inspect.signature(getattr(function, "py_func", function)).bind(*range(count))
+    except TypeError:
+        return False
+    except ValueError:  # builtins without a signature
+        return True
+    return True
+
+
+def _signature(function: Any) -> str:
+    try:
+        return str(inspect.signature(getattr(function, "py_func", function)))
+    except ValueError:
+        return "(…)"

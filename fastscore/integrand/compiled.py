@@ -1,0 +1,244 @@
+"""A jitted f as one tile kernel.
+
+A tile is stored by columns.  With few coordinates f sees each sample in place, with the column
+stride, and is inlined with d as a constant, so that LLVM vectorises over samples.  With many, or
+where that does not compile, it sees contiguous copies of a panel of rows at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+from numba.core import errors
+from numba.extending import intrinsic
+
+from fastscore.engine.blocks import INTEGRAND
+from fastscore.engine.jit import plain
+from fastscore.engine.memory import offset, pointer, transpose_4x4, view_maker
+from fastscore.engine.tiles import FEW_COLUMNS, stride_of
+from fastscore.integrand.arguments import Arguments, unpacker
+
+#: Rows copied at a time for an f which wants them contiguous.
+_PANEL = 32
+_OURS = "fastscore:"
+
+
+@intrinsic
+def _real(typingctx, value):
+    """A float from what f returns, refused at compile time when it is no real number."""
+    if not isinstance(value, (types.Integer, types.Float, types.Boolean)):
+        raise errors.TypingError(f"{_OURS} f returns {value}, where a float is expected")
+
+    def codegen(context, builder, signature, args):
+        return context.cast(builder, args[0], value, types.float64)
+
+    return types.float64(value), codegen
+
+
+@intrinsic
+def _nothing(typingctx, value):
+    """What a batch f returns, refused at compile time when it is not nothing."""
+    if value != types.none:
+        raise errors.TypingError(
+            f"{_OURS} f takes a batch and an array for its values, and yet returns {value}. "
+            "Is it an f of one sample, whose further arguments are missing in args=?"
+        )
+
+    def codegen(context, builder, signature, args):
+        return context.get_dummy_value()
+
+    return types.none(value), codegen
+
+
+_row = view_maker(1, "C", readonly=True)
+_writable_row = view_maker(1, "C")
+_column_sample = view_maker(1, "A", readonly=True)
+_rows = view_maker(2, "C", readonly=True)
+_writable_rows = view_maker(2, "C")
+_column_batch = view_maker(2, "A", readonly=True)
+
+
+@plain
+def _copy_rows(x, start, rows, d, stride, panel):
+    """Rows of a tile that is stored by columns, made contiguous."""
+    square = rows // 4 * 4
+    for k in range(0, d // 4 * 4, 4):
+        for t in range(0, square, 4):
+            transpose_4x4(offset(x, k * stride + start + t), stride, offset(panel, t * d + k), d)
+    for k in range(d):
+        for t in range(square if k < d // 4 * 4 else 0, rows):
+            panel[t * d + k] = x[k * stride + start + t]
+
+
+_COLUMNS = """
+def evaluate(x, out, rows, d, stride, args):
+    {names}= unpack(args)
+    {body}
+"""
+
+# ``buffer[0] = 0.0`` keeps the buffer alive: Numba frees an array after its last use, and does not
+# see those through a pointer.
+_ROWS = """
+def evaluate(x, out, rows, d, stride, args):
+    {names}= unpack(args)
+    buffer = empty(PANEL * d)
+    panel = pointer(buffer)
+    for start in range(0, rows, PANEL):
+        count = min(PANEL, rows - start)
+        copy_rows(x, start, count, d, stride, panel)
+        {body}
+    buffer[0] = 0.0
+"""
+
+_SAMPLE_COLUMNS = """
+for t in range(rows):
+    out[t] = real(f(sample(offset(x, t), (D,), (STRIDE,)), {names}))
+"""
+
+_BATCH_COLUMNS = """
+values = row(out, (rows,), (1,))
+values[:] = nan
+nothing(f(batch(x, (rows, D), (1, STRIDE)), values, {names}))
+"""
+
+_SAMPLE_ROWS = """
+for t in range(count):
+    out[start + t] = real(f(sample(offset(panel, t * d), (d,), (1,)), {names}))
+"""
+
+_BATCH_ROWS = """
+values = row(offset(out, start), (count,), (1,))
+values[:] = nan
+nothing(f(batch(panel, (count, d), (d, 1)), values, {names}))
+"""
+
+_SAMPLE_DIRECT = """
+values = empty(SIZE)
+for t in range(count):
+    values[:] = nan
+    nothing(f(sample(offset(panel, t * d), (d,), (1,)), values, {names}))
+    for j in range(SIZE):
+        out[j * stride + start + t] = values[j]
+"""
+
+_BATCH_DIRECT = """
+values = empty((count, SIZE))
+values[:] = nan
+nothing(f(batch(panel, (count, d), (d, 1)), values, {names}))
+for t in range(count):
+    for j in range(SIZE):
+        out[j * stride + start + t] = values[t, j]
+"""
+
+
+_BODIES = {
+    "sample": (_SAMPLE_COLUMNS, _SAMPLE_ROWS, _SAMPLE_DIRECT),
+    "batch": (_BATCH_COLUMNS, _BATCH_ROWS, _BATCH_DIRECT),
+}
+
+
+def compile_f(f: Any, kind: str, d: int, arguments: Arguments) -> int:
+    """Address of the tile kernel of a jitted f.
+
+    Raises
+    ------
+    TypeError
+        If f does not compile for a float64 array, or does not return what its kind should.
+    """
+    return _compiled_f(f, kind, d if d <= FEW_COLUMNS else 0, arguments.types).address
+
+
+def compile_direct(direct: Any, kind: str, size: int, arguments: Arguments) -> int:
+    """Address of the tile kernel of a jitted direct term."""
+    return _compiled_direct(direct, kind, size, arguments.types).address
+
+
+class _TileFunction:
+    """A jitted tile function, kept alive, and the address of its native code."""
+
+    def __init__(self, dispatcher: Any) -> None:
+        self.dispatcher = dispatcher
+        dispatcher.compile(INTEGRAND.args)
+        result = dispatcher.overloads[INTEGRAND.args]
+        self.address = int(result.library.get_pointer_to_function(result.fndesc.mangled_name))
+
+
+@lru_cache(maxsize=256)
+def _compiled_f(f: Any, kind: str, d: int, argument_types: tuple[types.Type, ...]) -> _TileFunction:
+    """f on columns if it can be, else on rows; d = 0 stands for any too large for columns."""
+    columns, rows, _ = _BODIES[kind]
+    # Explicit signatures fix the type of x, and an f with a prange of its own cannot be inlined.
+    if d and f._can_compile and not f.targetoptions.get("parallel"):
+        scope = {
+            "f": njit(f.py_func, inline="always", **_options(f)),
+            "sample": _column_sample, "batch": _column_batch,
+            "D": d, "STRIDE": stride_of(d),
+        }  # fmt: skip
+        try:
+            return _build(_COLUMNS, columns, f, argument_types, scope)
+        except errors.NumbaError:
+            pass  # it may need contiguous rows; if it fails there too, that error is told
+    return _on_rows(rows, f, argument_types)
+
+
+@lru_cache(maxsize=256)
+def _compiled_direct(
+    direct: Any, kind: str, size: int, argument_types: tuple[types.Type, ...]
+) -> _TileFunction:
+    return _on_rows(_BODIES[kind][2], direct, argument_types, SIZE=size)
+
+
+def _on_rows(
+    body: str, f: Any, argument_types: tuple[types.Type, ...], **constants: int
+) -> _TileFunction:
+    scope = {
+        "f": f,
+        "sample": _row if f._can_compile else _writable_row,
+        "batch": _rows if f._can_compile else _writable_rows,
+        **constants,
+    }
+    try:
+        return _build(_ROWS, body, f, argument_types, scope)
+    except errors.NumbaError as error:
+        raise TypeError(_explain(f, error)) from error
+
+
+def _build(
+    frame: str, body: str, f: Any, argument_types: tuple[types.Type, ...], scope: dict[str, Any]
+) -> _TileFunction:
+    """Compile a body within its frame, under f's own floating-point options."""
+    scope = {
+        "unpack": unpacker(argument_types), "row": _writable_row, "real": _real,
+        "nothing": _nothing, "offset": offset, "pointer": pointer, "copy_rows": _copy_rows,
+        "empty": np.empty, "nan": math.nan, "PANEL": _PANEL, **scope,
+    }  # fmt: skip
+    names = "".join(f"a{i}, " for i in range(len(argument_types)))
+    if not names:
+        frame = frame.replace("    {names}= unpack(args)\n", "")
+    indent = frame[: frame.index("{body}")].rpartition("\n")[2]
+    source = frame.replace("{body}", body.strip().replace("\n", "\n" + indent))
+    exec(source.format(names=names), scope)
+    return _TileFunction(njit(**_options(f))(scope["evaluate"]))
+
+
+def _options(f: Any) -> dict[str, Any]:
+    """f's own floating-point options, under which it is inlined."""
+    given = f.targetoptions
+    names = ("fastmath", "error_model", "boundscheck")
+    return {name: given[name] for name in names if given.get(name) is not None}
+
+
+def _explain(f: Any, error: Exception) -> str:
+    """Numba's message, cut down to what is about f."""
+    name = getattr(f, "__name__", "f")
+    for line in str(error).splitlines():
+        if _OURS in line:
+            return line.split(_OURS, 1)[1].strip().replace("f ", f"f ({name}) ", 1)
+    return (
+        f"f ({name}) does not compile for a read-only float64 array; Numba says: "
+        f"{str(error).strip()[:2000]}"
+    )
