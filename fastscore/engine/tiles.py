@@ -13,9 +13,10 @@ from functools import lru_cache
 
 #: Folds of the cross-fitted coefficients.
 FOLDS = 10
-#: Up to here f sees a column-wise tile in place and is compiled for its very d; beyond,
-#: f gets contiguous copies of the rows.
-FEW_COLUMNS = 48
+#: Up to here f sees a column-wise tile in place and is compiled for its very d, so that LLVM may
+#: unroll its loop (which it does up to 40 coordinates of a plain f) and vectorise over samples;
+#: beyond, f gets contiguous copies of the rows.
+FEW_COLUMNS = 40
 
 _TILE_ELEMENTS = 2**15
 _FEWEST_ROWS = 128
