@@ -189,7 +189,7 @@ def _raise_failure(run: Run, integrand: Integrand, args: tuple[Any, ...]) -> Non
 
 
 def _raise_again(integrand: Integrand, args: tuple[Any, ...], x: np.ndarray, first: int) -> None:
-    """Call f and its direct term on a failed block from Python, so that they raise themselves."""
+    """Call f on a failed block from Python, so that it raises its own exception."""
     batch = integrand.resolve(args) == "batch"
     step = len(x) if batch else 1
     for start in range(0, len(x), step):

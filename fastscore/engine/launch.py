@@ -24,7 +24,7 @@ from fastscore.engine.memory import aligned
 from fastscore.engine.problem import Problem
 from fastscore.engine.run import Run
 from fastscore.engine.streams import key_of
-from fastscore.engine.tiles import batch_stride, tiling
+from fastscore.engine.tiles import Tiling, batch_stride, tiling
 
 #: Seconds that a round should take: Ctrl-C, progress and stopping rules wait for its end.
 ROUND = 0.05
@@ -202,16 +202,23 @@ def _watch(work: Callable[[], None], stop: np.ndarray) -> None:
 
 
 def draw_block(problem: Problem, block: int) -> np.ndarray:
-    """Samples of one block, of shape (rows, d)."""
-    cut = problem.cut
-    roomy = Problem(problem.family, cut, problem.key, stride=batch_stride(cut.block))
-    workspace = roomy.workspaces(1)[0]
-    driver.draw(roomy.table, workspace, block, 0)
-    return np.ascontiguousarray(roomy.columns(workspace)[1][:, : cut.rows_of(block)].T)
+    """Samples of one block of a problem, of shape (rows, d)."""
+    return _draw(problem.family, problem.cut, problem.key, range(block, block + 1))
 
 
 def draw_samples(family: Any, n: int, seed: int) -> np.ndarray:
     """The n samples, of shape (n, d), of a seed."""
     cut = tiling(n, family.d)
-    problem = Problem(family, cut, key_of(seed))
-    return np.concatenate([draw_block(problem, block) for block in range(cut.blocks)])
+    return _draw(family, cut, key_of(seed), range(cut.blocks))
+
+
+def _draw(family: Any, cut: Tiling, key: np.ndarray, which: range) -> np.ndarray:
+    """Samples of consecutive blocks, in a workspace with room for one whole block."""
+    problem = Problem(family, cut, key, stride=batch_stride(cut.block))
+    workspace = problem.workspaces(1)[0]
+    _, samples, _ = problem.columns(workspace)
+    drawn = []
+    for block in which:
+        driver.draw(problem.table, workspace, block, 0)
+        drawn.append(samples[:, : cut.rows_of(block)].T.copy())
+    return np.concatenate(drawn)

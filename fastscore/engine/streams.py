@@ -6,6 +6,7 @@ splitmix64 (Steele, Lea and Flood 2014).  Lane l of step i gives word 8 i + l.
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def seed_of(rng: Any) -> int:
             raise ValueError(f"rng={rng!r} is negative: give a non-negative integer seed")
         return int(rng)
     if rng is None:
-        return int(np.random.SeedSequence().entropy)  # type: ignore[arg-type]
+        return secrets.randbits(128)
     try:
         if isinstance(rng, bool):
             raise TypeError
