@@ -396,9 +396,6 @@ class TestDirect:
         def direct_numpy(x, theta):
             return np.column_stack([x, np.zeros((len(x), 1))])
 
-        def direct_scalar_scale(x, out, theta):
-            direct(x, out, theta)
-
         estimates = [
             self.check(fs.Integrand(f, direct=direct), theta),
             self.check(fs.Integrand(f_batch, direct=direct_batch), theta),
