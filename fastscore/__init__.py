@@ -9,7 +9,7 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from fastscore.estimate import Estimate
-from fastscore.families import Family, Normal
+from fastscore.families import Bernoulli, Categorical, Family, Normal
 from fastscore.gradient import Interrupted, gradient
 from fastscore.integrand import Integrand
 
@@ -18,4 +18,13 @@ try:
 except PackageNotFoundError:  # a source tree on the path
     __version__ = "0+unknown"
 
-__all__ = ["Estimate", "Family", "Integrand", "Interrupted", "Normal", "gradient"]
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "Estimate",
+    "Family",
+    "Integrand",
+    "Interrupted",
+    "Normal",
+    "gradient",
+]

@@ -37,8 +37,11 @@ def count(name: str, value: Any) -> int:
     return number
 
 
-def parameter(name: str, value: Any) -> np.ndarray:
-    """A read-only float64 copy of a parameter, checked to be real, finite and not empty."""
+def parameter(name: str, value: Any, least: float | None = None) -> np.ndarray:
+    """A read-only float64 copy of a parameter, checked to be real, finite and not empty.
+
+    Entries may also be ``least``, such as a minus infinity that has a meaning.
+    """
     try:
         given = np.asarray(value)
         if given.dtype.kind not in "biuf":
@@ -48,7 +51,8 @@ def parameter(name: str, value: Any) -> np.ndarray:
         raise TypeError(f"{name}={value!r} is not an array of real numbers ({error})") from error
     if array.size == 0:
         raise ValueError(f"{name} has shape {array.shape}, without an entry: give at least one")
-    require(name, array, np.isfinite(array), "finite")
+    allowed = "finite" if least is None else f"finite or {least}"
+    require(name, array, np.isfinite(array) | (array == least), allowed)
     array.flags.writeable = False
     return array
 

@@ -62,8 +62,8 @@ def gradient(
     wrt : str or iterable of str, optional
         Parameters to differentiate by; all by default.
     n : int
-        Number of samples.  A jitted f is called at up to 16 further ones, which only serve to
-        choose a reference value that cancels from the result.
+        Number of samples.  A jitted f is called up to 32 further times, which only serve to
+        choose a reference value that cancels from the result, and to see what f costs.
     rng : None, int, Generator, BitGenerator or SeedSequence
         Source of randomness (SPEC 7).  One seed gives the same bits for any ``threads``.
     baseline : {"optimal", "scalar", "mean"}, float or None
@@ -107,6 +107,7 @@ def gradient(
     integrand = f if isinstance(f, Integrand) else Integrand(f)
     if not isinstance(p, Family):
         raise TypeError(f"p={p!r} is not a distribution: give one, such as fs.Normal(loc, scale)")
+    p.require_score()
     args = _arguments(args)
     n = count("n", n)
     baseline = as_baseline(baseline)
@@ -147,7 +148,7 @@ def _plan(
 ) -> Run:  # fmt: skip
     """Kernels, blocks and buffers for a run."""
     kind = integrand.resolve(args)
-    cut = tiling(n, p.d)
+    cut = tiling(n, p.d, p.size)
     policy = POLICIES[integrand.nonfinite]
     key = key_of(seed)
     if kind == "numpy":
@@ -165,9 +166,9 @@ def _plan(
     arguments = Arguments(args)
     problem = Problem(
         p, cut, key,
-        f=compile_f(integrand.f, kind, p.d, arguments),
+        f=compile_f(integrand.f, kind, p.d, arguments, p.dtype),
         direct=blocks.NONE if integrand.direct is None
-        else compile_direct(integrand.direct, kind, p.size, arguments),
+        else compile_direct(integrand.direct, kind, p.size, arguments, p.dtype),
         args=arguments, policy=policy,
     )  # fmt: skip
     return CompiledRun(problem, threads)

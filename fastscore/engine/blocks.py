@@ -39,6 +39,9 @@ SCORE = types.void(floats, floats, i8, i8, i8, integers, floats)
 LOG_PROB = types.void(floats, floats, i8, i8, i8, floats)
 #: accumulate(params, x, w, ww, sum_w, sum_ww, rows, d, stride, sums, size): the five sums.
 ACCUMULATE = types.void(floats, floats, floats, floats, f8, f8, i8, i8, i8, floats, i8)
+#: finish(params, count, sum_w, sum_ww, sums, d, size): make the five sums of what a family's
+#: `accumulate` has added up over a block in a form of its own.
+FINISH = types.void(floats, f8, f8, f8, floats, i8, i8)
 #: f(x, out, rows, d, stride, args) and direct(x, out, rows, d, stride, args), jitted.
 INTEGRAND = types.void(floats, floats, i8, i8, i8, integers)
 
@@ -46,13 +49,14 @@ sample_tile = caller(SAMPLE)
 score_tile = caller(SCORE)
 log_prob_tile = caller(LOG_PROB)
 _accumulate = caller(ACCUMULATE)
+_finish = caller(FINISH)
 evaluate_tile = native_caller(INTEGRAND)
 
 #: The table: addresses of kernels, addresses of data, key of the streams, shapes, policy, and the
 #: row of the workspace's columns at which the tile starts.
-TABLE = 19
-(SAMPLE_AT, F_AT, ACCUMULATE_AT, SCORE_AT, DIRECT_AT, PARAMS_AT, INDEX_AT, ARGS_AT, KEY_0, KEY_1,
- D, STRIDE, TILE, CHUNK, BLOCK, N, SIZE, POLICY, ROW) = range(TABLE)  # fmt: skip
+TABLE = 20
+(SAMPLE_AT, F_AT, ACCUMULATE_AT, FINISH_AT, SCORE_AT, DIRECT_AT, PARAMS_AT, INDEX_AT, ARGS_AT,
+ KEY_0, KEY_1, D, STRIDE, TILE, CHUNK, BLOCK, N, SIZE, POLICY, ROW) = range(TABLE)  # fmt: skip
 #: In place of an address: there is no such kernel; Python has put its result there.
 NONE, GIVEN = 0, -1
 #: What to do with a non-finite f.
@@ -285,12 +289,24 @@ def absorb_tile(table, workspace, rows, first, reference, slot):
 
 
 @plain
+def finish(table, slot):
+    """Complete the sums of a block."""
+    if table[FINISH_AT] != NONE:
+        _finish(
+            table[FINISH_AT],
+            (floats_at(table[PARAMS_AT]), slot[COUNT], slot[SUM_W], slot[SUM_WW],
+             offset(slot, HEADER), table[D], table[SIZE]),
+        )  # fmt: skip
+
+
+@plain
 def run_block(table, workspace, reference, block, stop, slot):
     """All tiles of one block into its slot, or those before a stop; returns why not all, or 0."""
     for j in range(HEADER + 5 * table[SIZE]):
         slot[j] = 0.0
     start_stream(table, workspace, block)
     first, last = bounds(table, block)
+    status = 0
     for start in range(first, last, table[TILE]):
         rows = min(table[TILE], last - start)
         sample(table, workspace, rows)
@@ -298,5 +314,6 @@ def run_block(table, workspace, reference, block, stop, slot):
         if status != RAISED and absorb_tile(table, workspace, done, start, reference, slot) != 0:
             status = RAISED
         if status != 0:
-            return status
-    return 0
+            break
+    finish(table, slot)
+    return status

@@ -20,6 +20,7 @@ from fastscore.engine.blocks import (
     absorb_tile,
     bounds,
     evaluate,
+    finish,
     log_prob_tile,
     run_block,
     sample,
@@ -146,6 +147,7 @@ def absorb(table, workspace, reference, block, begin, flags, slot, sums):
         table[ROW] = begin + start - first
         rows = min(table[TILE], last - start)
         absorb_tile(table, base, rows, start, reference, pointer(slot))
+    finish(table, pointer(slot))
     if not _check(table, slot, 0, block, flags):
         return False
     _add(sums[block % sums.shape[0]], slot, 0, sums.shape[1])

@@ -19,6 +19,7 @@ u8 = types.uint64
 floats = types.CPointer(f8)
 integers = types.CPointer(i8)
 words = types.CPointer(u8)
+shorts = types.CPointer(types.int16)
 
 #: Doubles in a cache line.
 _LINE = 8
@@ -52,14 +53,36 @@ def offset(typingctx, base, count):
     return base(base, i8), codegen
 
 
+def _pointer_as(kind: Any) -> Any:
+    @intrinsic
+    def cast(typingctx, base):
+        """The same memory seen as items of another type."""
+
+        def codegen(context, builder, signature, args):
+            return builder.bitcast(args[0], context.get_value_type(kind))
+
+        return kind(base), codegen
+
+    return cast
+
+
+as_floats = _pointer_as(floats)
+as_integers = _pointer_as(integers)
+as_words = _pointer_as(words)
+as_shorts = _pointer_as(shorts)
+
+
 @intrinsic
-def as_words(typingctx, base):
-    """The same memory seen as 64-bit words."""
+def line_of(typingctx, base):
+    """The first cache line that starts at ``base`` or behind it."""
 
     def codegen(context, builder, signature, args):
-        return builder.bitcast(args[0], context.get_value_type(words))
+        word = ir.IntType(64)
+        address = builder.add(builder.ptrtoint(args[0], word), ir.Constant(word, 8 * _LINE - 1))
+        start = builder.and_(address, ir.Constant(word, -8 * _LINE))
+        return builder.inttoptr(start, args[0].type)
 
-    return words(base), codegen
+    return base(base), codegen
 
 
 def _pointer_at(kind: Any) -> Any:
@@ -78,6 +101,65 @@ def _pointer_at(kind: Any) -> Any:
 #: Pointers from addresses that Python has put into a table.
 floats_at = _pointer_at(floats)
 integers_at = _pointer_at(integers)
+
+
+@intrinsic
+def multiply_high(typingctx, a, b):
+    """The high word of the product of two words."""
+
+    def codegen(context, builder, signature, args):
+        wide = ir.IntType(128)
+        product = builder.mul(*(builder.zext(arg, wide) for arg in args))
+        return builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), ir.IntType(64))
+
+    return u8(u8, u8), codegen
+
+
+@intrinsic
+def below_16(typingctx, draws, threshold, flip, out):
+    """Write ``(draw < threshold) ^ flip`` for 16 signed draws; returns whether one ties.
+
+    Left to itself LLVM compares words as wide as what is written, four times as many vectors.
+    """
+
+    def codegen(context, builder, signature, args):
+        lanes = 16
+
+        def spread(value, item):
+            one = builder.insert_element(
+                ir.Constant(ir.VectorType(item, lanes), ir.Undefined),
+                builder.trunc(value, item) if item.width < 64 else value,
+                ir.Constant(ir.IntType(32), 0),
+            )
+            zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+            return builder.shuffle_vector(one, one, zeros)
+
+        short, long = ir.IntType(16), ir.IntType(64)
+        words = builder.bitcast(args[0], ir.VectorType(short, lanes).as_pointer())
+        drawn, limit = builder.load(words, align=2), spread(args[1], short)
+        below = builder.zext(builder.icmp_signed("<", drawn, limit), ir.VectorType(long, lanes))
+        target = builder.bitcast(args[3], ir.VectorType(long, lanes).as_pointer())
+        builder.store(builder.xor(below, spread(args[2], long)), target, align=8)
+        ties = builder.bitcast(builder.icmp_signed("==", drawn, limit), ir.IntType(lanes))
+        return builder.zext(ties, long)
+
+    return i8(shorts, i8, i8, integers), codegen
+
+
+@intrinsic
+def add_three(typingctx, base, a, b, c):
+    """Add to three doubles, and 0 to the one behind them, as one vector."""
+
+    def codegen(context, builder, signature, args):
+        four = ir.VectorType(ir.DoubleType(), 4)
+        at = builder.bitcast(args[0], four.as_pointer())
+        added = ir.Constant(four, [0.0] * 4)
+        for lane, value in enumerate(args[1:]):
+            added = builder.insert_element(added, value, ir.Constant(ir.IntType(32), lane))
+        builder.store(builder.fadd(builder.load(at, align=8), added), at, align=8)
+        return context.get_dummy_value()
+
+    return types.void(floats, f8, f8, f8), codegen
 
 
 @intrinsic
@@ -101,7 +183,9 @@ def view_maker(ndim: int, layout: str, readonly: bool = False) -> Any:
         def codegen(context, builder, signature, args):
             data, lengths, steps = args
             array = context.make_array(array_type)(context, builder)
-            item = context.get_constant(types.intp, 8)
+            item = context.get_constant(
+                types.intp, context.get_abi_sizeof(context.get_data_type(base.dtype))
+            )
             populate_array(
                 array,
                 data=data,
@@ -127,33 +211,32 @@ def vector(base, count):
 
 
 @intrinsic
-def transpose_4x4(typingctx, source, source_stride, target, target_stride):
-    """Write a 4 x 4 square of doubles transposed; plain loops do it at a third of the speed."""
+def transpose_8x8(typingctx, source, source_stride, target, target_stride):
+    """Write an 8 x 8 square of doubles transposed; plain loops do it at a third of the speed."""
 
     def codegen(context, builder, signature, args):
         source, source_stride, target, target_stride = args
-        four = ir.VectorType(ir.DoubleType(), 4)
+        eight = ir.VectorType(ir.DoubleType(), 8)
 
         def at(base, stride, i):
             step = builder.mul(stride, ir.Constant(ir.IntType(64), i))
-            return builder.bitcast(builder.gep(base, [step]), four.as_pointer())
+            return builder.bitcast(builder.gep(base, [step]), eight.as_pointer())
 
-        def shuffle(a, b, *lanes):
-            mask = ir.Constant(ir.VectorType(ir.IntType(32), 4), list(lanes))
-            return builder.shuffle_vector(a, b, mask)
+        def exchange(rows, step):
+            """Transpose each 2 x 2 of squares of side ``step``: the two off the diagonal swap."""
+            low = [n if not n & step else 8 + n - step for n in range(8)]
+            high = [n + step if not n & step else 8 + n for n in range(8)]
+            for i in (i for i in range(8) if not i & step):
+                pair = rows[i], rows[i + step]
+                for row, lanes in ((i, low), (i + step, high)):
+                    mask = ir.Constant(ir.VectorType(ir.IntType(32), 8), lanes)
+                    rows[row] = builder.shuffle_vector(*pair, mask)
 
-        a, b, c, d = (builder.load(at(source, source_stride, i), align=8) for i in range(4))
-        ab_even, ab_odd = shuffle(a, b, 0, 4, 2, 6), shuffle(a, b, 1, 5, 3, 7)
-        cd_even, cd_odd = shuffle(c, d, 0, 4, 2, 6), shuffle(c, d, 1, 5, 3, 7)
-        for i, (x, y, lanes) in enumerate(
-            (
-                (ab_even, cd_even, (0, 1, 4, 5)),
-                (ab_odd, cd_odd, (0, 1, 4, 5)),
-                (ab_even, cd_even, (2, 3, 6, 7)),
-                (ab_odd, cd_odd, (2, 3, 6, 7)),
-            )
-        ):
-            builder.store(shuffle(x, y, *lanes), at(target, target_stride, i), align=8)
+        rows = [builder.load(at(source, source_stride, i), align=8) for i in range(8)]
+        for step in (1, 2, 4):
+            exchange(rows, step)
+        for i, row in enumerate(rows):
+            builder.store(row, at(target, target_stride, i), align=8)
         return context.get_dummy_value()
 
     return types.void(floats, i8, floats, i8), codegen

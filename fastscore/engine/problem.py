@@ -56,6 +56,9 @@ class Problem:
                 family.sample_kernel.address,
                 f,
                 family.accumulate_kernel.address if self.fused else blocks.NONE,
+                family.finish_kernel.address
+                if self.fused and family.finish_kernel is not None
+                else blocks.NONE,
                 blocks.NONE if self.fused else family.score_kernel.address,
                 direct,
                 family.packed_at,
@@ -90,7 +93,8 @@ class Problem:
         columns = workspace[blocks.COLUMNS_AT :]
         columns = columns[: columns.size // self.stride * self.stride].reshape(-1, self.stride)
         d, size = self.cut.d, self.family.size
-        return columns[0], columns[2 : 2 + d], columns[2 + d + size : 2 + d + 2 * size]
+        samples = columns[2 : 2 + d].view(self.family.dtype)
+        return columns[0], samples, columns[2 + d + size : 2 + d + 2 * size]
 
     @staticmethod
     def of_family(family: Any) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 A *tile* fits the cache and is stored by columns: coordinate k of its samples lies
 contiguous at ``k * stride``.  A *block* is many tiles, and is the unit of stream, slot and
-merge.  Block b belongs to fold ``b % folds``.  All follow from (n, d) alone, never from the
-number of threads, so that the answer does not either.
+merge.  Block b belongs to fold ``b % folds``.  All follow from the shapes alone, never from
+the number of threads, so that the answer does not either.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _FEWEST_ROWS = 128
 _MOST_ELEMENTS = 2**20
 _BLOCK_ELEMENTS = 2**15
 _BLOCK_ROWS = 256
+_BLOCK_ELEMENTS_PER_SUM = 64
 _MULTIPLE = 16
 _PAD = 8
 
@@ -61,10 +62,15 @@ class Tiling:
 
 
 @lru_cache(maxsize=256)
-def tiling(n: int, d: int) -> Tiling:
-    """Cut n samples of d coordinates; few samples shrink the blocks until each fold has one."""
+def tiling(n: int, d: int, size: int = 0) -> Tiling:
+    """Cut n samples of d coordinates, whose score has ``size`` entries.
+
+    Few samples shrink the blocks until each fold has one; many entries enlarge them, since each
+    costs its sums to be cleared and merged.
+    """
     rows = tile_rows(d)
-    block = -(-max(_BLOCK_ELEMENTS // d, _BLOCK_ROWS) // rows) * rows
+    elements = max(_BLOCK_ELEMENTS, _BLOCK_ELEMENTS_PER_SUM * size)
+    block = -(-max(elements // d, _BLOCK_ROWS) // rows) * rows
     folds = min(FOLDS, n)
     block = min(block, max(1, n // folds))
     return Tiling(n, d, min(rows, _round_up(block)), block, -(-n // block), folds)

@@ -6,10 +6,12 @@ over columns of a tile (``engine/blocks.py`` has their signatures):
 ``sample``       fill the tile
 ``score``        add each *natural* score column to the parameter column that it belongs to
 ``log_prob``     the log-density of each sample
-``accumulate``   optionally, score and sums in one pass, for speed
+``accumulate``   score and sums in one pass, for speed
+``finish``       optionally, what turns a block of such sums into the standard ones
 
 A natural column belongs to one parameter of one coordinate; a scalar shared by all coordinates
-owns d of them, and its score is their sum.
+owns d of them, and its score is their sum.  Samples are float64 or, of discrete families, int64:
+both fill eight bytes, and tiles hold either.
 """
 
 from __future__ import annotations
@@ -32,13 +34,12 @@ from fastscore.engine.tiles import stride_of, tile_rows
 
 
 class Family(ABC):
-    """A distribution of d independent coordinates.
-
-    Parameters have one common shape, or are scalars shared by all coordinates; a sample is a
-    vector of all coordinates in C order.
+    """A distribution of d independent coordinates; a sample is a vector of all of them.
 
     Attributes
     ----------
+    dtype : dtype
+        Of samples: float64, or int64 if the distribution is discrete.
     parameters : mapping of str to ndarray
         The free parameters, in the order of the score, in the shapes they were given in.
     d : int
@@ -51,30 +52,35 @@ class Family(ABC):
     score_kernel: ClassVar[TileKernel]
     log_prob_kernel: ClassVar[TileKernel]
     accumulate_kernel: ClassVar[TileKernel]
+    finish_kernel: ClassVar[TileKernel | None] = None
+    dtype: ClassVar[type] = np.float64
 
     parameters: Mapping[str, np.ndarray]
-    shape: tuple[int, ...]
     d: int
     size: int
-    #: What the kernels read: the family's own packing of its parameters.
-    packed: np.ndarray
     #: Natural score column -> parameter entry.
     index: np.ndarray
 
+    #: What the kernels read: the family's own packing of its parameters.
+    packed: Any
+
     def _set_parameters(self, **values: Any) -> dict[str, np.ndarray]:
-        """Validate and store the parameters; return them spread to one entry per coordinate."""
+        """Validate and store parameters; return them spread to one entry per coordinate.
+
+        They have one common shape, or are scalars shared by all coordinates.
+        """
         arrays = {name: checks.parameter(name, value) for name, value in values.items()}
-        self.shape = common_shape(arrays)
-        self.d = int(np.prod(self.shape, dtype=int))
+        shape = common_shape(arrays)
+        self.d = int(np.prod(shape, dtype=int))
         self.parameters = MappingProxyType(arrays)
         self.size = sum(array.size for array in arrays.values())
         index, start = [], 0
         for array in arrays.values():
             entries = np.arange(start, start + array.size).reshape(array.shape)
-            index.append(np.broadcast_to(entries, self.shape).ravel())
+            index.append(np.broadcast_to(entries, shape).ravel())
             start += array.size
         self.index = np.concatenate(index).astype(np.int64)
-        return {name: np.broadcast_to(a, self.shape).ravel() for name, a in arrays.items()}
+        return {name: np.broadcast_to(a, shape).ravel() for name, a in arrays.items()}
 
     @cached_property
     def packed_at(self) -> int:
@@ -116,6 +122,7 @@ class Family(ABC):
 
     def score(self, x: Any) -> np.ndarray:
         """Score ``∇_θ log p(x)`` of samples (n, d), of shape (n, P) in parameter order."""
+        self.require_score()
         samples = self._as_samples(x)
         out = np.empty((len(samples), self.size))
         columns = np.empty((self.size, stride_of(self.d)))
@@ -126,7 +133,7 @@ class Family(ABC):
         return out
 
     def log_prob(self, x: Any) -> np.ndarray:
-        """Log-density of samples (n, d), of shape (n,)."""
+        """Log-density, or log-probability, of samples (n, d), of shape (n,)."""
         samples = self._as_samples(x)
         out = np.empty(len(samples))
         address = type(self).log_prob_kernel.address
@@ -141,10 +148,28 @@ class Family(ABC):
     def fisher(self) -> np.ndarray:
         """Fisher information ``E[s sᵀ]``, of shape (P, P)."""
 
+    def require_score(self) -> None:  # noqa: B027
+        """Raise a ValueError where the score does not exist, at a parameter on its boundary."""
+
+    def support(self, most: int) -> np.ndarray:
+        """All outcomes, of shape (M, d).
+
+        Raises
+        ------
+        ValueError
+            If they are infinitely many, or more than ``most``.
+        """
+        raise ValueError(
+            f"{type(self).__name__} has infinitely many outcomes, and not {most} at most"
+        )
+
     def _as_samples(self, x: Any) -> np.ndarray:
-        samples = np.asarray(x, dtype=np.float64)
+        given = np.asarray(x)
+        samples: np.ndarray = np.asarray(given, dtype=self.dtype)
         if samples.ndim != 2 or samples.shape[1] != self.d:
             raise ValueError(f"x has shape {samples.shape}: give samples of shape (n, {self.d})")
+        if not np.array_equal(samples, given, equal_nan=given.dtype.kind == "f"):
+            raise ValueError("x has entries that are no integers: give outcomes")
         return samples
 
     def __repr__(self) -> str:
@@ -168,8 +193,8 @@ def _tiles(samples: np.ndarray) -> Any:
     """Cut samples (n, d) into tiles stored by columns."""
     n, d = samples.shape
     step = tile_rows(d)
-    tile = np.zeros((d, stride_of(d)))
+    tile = np.zeros((d, stride_of(d)), dtype=samples.dtype)
     for start in range(0, n, step):
         rows = np.arange(start, min(start + step, n))
         tile[:, : len(rows)] = samples[rows].T
-        yield rows, tile.ravel()
+        yield rows, tile.ravel().view(np.float64)

@@ -1,0 +1,204 @@
+"""Independent coordinates of 0 or 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastscore.checks import require
+from fastscore.engine.blocks import ACCUMULATE, FINISH, LOG_PROB, SAMPLE, SCORE
+from fastscore.engine.jit import plain, reduction, tile_kernel
+from fastscore.engine.memory import as_integers, as_shorts, as_words, below_16, offset, vector
+from fastscore.engine.normals import CHUNK
+from fastscore.engine.streams import LANES, fill_words
+from fastscore.families._family import Family
+from fastscore.families._two_valued import RAW, taken, write_sums
+
+# Rows of `packed`, d entries each.  The *rare* outcome is the less probable one: everything is
+# counted by it, so that nothing is lost where the other's probability rounds to 1.
+#: Samples that are drawn at a time.
+_LANES = 16
+_COMMON, _THRESHOLD, _REST, _ON, _OFF, _LOG_RARE, _LOG_COMMON = range(7)
+
+
+@tile_kernel(SAMPLE)
+def _sample(params, stream, scratch, x, rows, d, stride):
+    words, need = as_words(scratch), -(-rows // _LANES) * _LANES // 4
+    have = used = 0
+    for k in range(d):
+        if used + need > have:
+            used, have = 0, min(CHUNK, (d - k) * need)
+            fill_words(stream, words, -(-have // LANES) * LANES)
+        draws, column = as_shorts(offset(words, used)), as_integers(offset(x, k * stride))
+        common, threshold = int(params[_COMMON * d + k]), int(params[_THRESHOLD * d + k])
+        ties = 0
+        for t in range(0, rows, _LANES):
+            ties |= below_16(offset(draws, t), threshold, common, offset(column, t))
+        if ties != 0:
+            rest = as_words(params)[_REST * d + k]
+            _settle(draws, rows, threshold, rest, common, stream, offset(words, CHUNK), column)
+        used += need
+
+
+@plain
+def _settle(draws, rows, threshold, rest, common, stream, word, column):
+    """The threshold's further 64 bits decide ties, one draw in 65536."""
+    for t in range(rows):
+        if draws[t] == threshold:
+            fill_words(stream, word, LANES)
+            column[t] = common ^ (1 if word[0] < rest else 0)
+
+
+@tile_kernel(LOG_PROB)
+def _log_prob(params, x, rows, d, stride, out):
+    for t in range(rows):
+        out[t] = 0.0
+    for k in range(d):
+        column = vector(as_integers(offset(x, k * stride)), rows)
+        common = int(params[_COMMON * d + k])
+        rare, other = params[_LOG_RARE * d + k], params[_LOG_COMMON * d + k]
+        for t in range(rows):
+            out[t] += other if column[t] == common else rare
+
+
+@tile_kernel(SCORE)
+def _score(params, x, rows, d, stride, index, s):
+    for k in range(d):
+        column = vector(as_integers(offset(x, k * stride)), rows)
+        common, on, off = int(params[_COMMON * d + k]), params[_ON * d + k], params[_OFF * d + k]
+        score = vector(offset(s, index[k] * stride), rows)
+        for t in range(rows):
+            score[t] += off if column[t] == common else on
+
+
+@tile_kernel(ACCUMULATE)
+def _accumulate(params, x, w, ww, sum_w, sum_ww, rows, d, stride, sums, size):
+    f, ff = vector(w, rows), vector(ww, rows)
+    for k in range(d):
+        column = vector(as_integers(offset(x, k * stride)), rows)
+        n, a, b = _rare_sums(column, f, ff, rows, int(params[_COMMON * d + k]))
+        sums[RAW * k] += n
+        sums[RAW * k + 1] += a
+        sums[RAW * k + 2] += b
+
+
+@reduction
+def _rare_sums(column, w, ww, rows, common):
+    n = 0
+    a = b = 0.0
+    for t in range(rows):
+        rare = column[t] != common
+        n += 1 if rare else 0
+        a += w[t] if rare else 0.0
+        b += ww[t] if rare else 0.0
+    return n, a, b
+
+
+@tile_kernel(FINISH)
+def _finish(params, count, sum_w, sum_ww, sums, d, size):
+    raw = taken(sums, size)
+    for k in range(d):
+        n, w, ww = raw[RAW * k], raw[RAW * k + 1], raw[RAW * k + 2]
+        write_sums(
+            sums, size, k, n, w, ww, count - n, sum_w - w, sum_ww - ww,
+            params[_ON * d + k], params[_OFF * d + k],
+        )  # fmt: skip
+
+
+class Bernoulli(Family):
+    """Independent coordinates that are 1 with probability ``probs``, else 0.
+
+    Parameters
+    ----------
+    probs : array_like
+        Probabilities of 1, of shape (d,), or a scalar for a single coordinate.
+    logits : array_like
+        Their log-odds ``log(p/(1 − p))``, in place of ``probs``.
+
+    Raises
+    ------
+    ValueError
+        If a probability is not between 0 and 1, or a logit is not finite.  A probability of 0 or
+        1 can be sampled from; its score does not exist, and asking for a gradient raises.
+
+    Notes
+    -----
+    The score is ``x − p`` by the logit and ``(x − p)/(p (1 − p))`` by the probability; the Fisher
+    information is diagonal, ``p (1 − p)`` and its inverse.  Probabilities are met to 80 bits, so
+    that rare events are not distorted: 16 random bits decide unless they tie.
+    """
+
+    sample_kernel = _sample
+    score_kernel = _score
+    log_prob_kernel = _log_prob
+    accumulate_kernel = _accumulate
+    finish_kernel = _finish
+    dtype = np.int64
+
+    def __init__(self, probs: Any = None, *, logits: Any = None) -> None:
+        if (probs is None) == (logits is None):
+            raise TypeError("Bernoulli takes either probs or logits: give exactly one of them")
+        if logits is None:
+            p = self._set_parameters(probs=probs)["probs"]
+            given = self.parameters["probs"]
+            require("probs", given, (given >= 0) & (given <= 1), "between 0 and 1")
+            q = 1 - p
+            with np.errstate(divide="ignore"):
+                self._log_one, self._log_zero = np.log(p), np.log1p(-p)
+                self._at_one, self._at_zero = 1 / p, -1 / q
+        else:
+            from scipy.special import expit, log_expit
+
+            logit = self._set_parameters(logits=logits)["logits"]
+            p, q = expit(logit), expit(-logit)
+            self._log_one, self._log_zero = log_expit(logit), log_expit(-logit)
+            self._at_one, self._at_zero = q, -p
+        self._one, self._zero = p, q
+        self.packed = self._pack()
+
+    def _pack(self) -> np.ndarray:
+        common = (self._one > 0.5).astype(float)
+        rare = np.where(common, self._zero, self._one)
+        threshold = np.floor(rare * 2.0**16)
+        rest = ((rare * 2.0**16 - threshold) * 2.0**64).astype(np.uint64)
+
+        def by_outcome(one: np.ndarray, zero: np.ndarray) -> list[np.ndarray]:
+            return [np.where(common, zero, one), np.where(common, one, zero)]
+
+        scores = by_outcome(self._at_one, self._at_zero)
+        log_probs = by_outcome(self._log_one, self._log_zero)
+        return np.concatenate(
+            [common, threshold - 2.0**15, rest.view(np.float64), *scores, *log_probs]
+        )
+
+    def require_score(self) -> None:
+        """Raise a ValueError at a probability of 0 or 1, which has no score."""
+        if "probs" in self.parameters:
+            probs = self.parameters["probs"]
+            require(
+                "probs", probs, (probs > 0) & (probs < 1),
+                "strictly between 0 and 1 for its score to exist (with logits= it always does)",
+            )  # fmt: skip
+
+    def fisher(self) -> np.ndarray:
+        """Fisher information, (P, P): ``p (1 − p)`` by logits, its inverse by probabilities."""
+        self.require_score()
+        variance = self._one * self._zero
+        return np.diag(variance if "logits" in self.parameters else 1 / variance)
+
+    def support(self, most: int) -> np.ndarray:
+        """All ``2**d`` outcomes, of shape (2**d, d)."""
+        if self.d > 62 or 2**self.d > most:
+            raise ValueError(
+                f"Bernoulli of d = {self.d} has 2**{self.d} outcomes, of {most} at most"
+            )
+        return np.arange(2**self.d)[:, None] >> np.arange(self.d)[::-1] & 1
+
+    def _as_samples(self, x: Any) -> np.ndarray:
+        samples = super()._as_samples(x)
+        require("x", samples, (samples == 0) | (samples == 1), "0 or 1")
+        return samples
+
+
+__all__ = ["Bernoulli"]

@@ -1,0 +1,220 @@
+"""Variables with one of K classes each."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from fastscore import checks
+from fastscore.engine.alias import ENTRY, alias_table, draw_classes
+from fastscore.engine.blocks import ACCUMULATE, FINISH, LOG_PROB, SAMPLE, SCORE
+from fastscore.engine.jit import plain, tile_kernel
+from fastscore.engine.memory import add_three, as_integers, as_words, offset, vector
+from fastscore.engine.normals import CHUNK
+from fastscore.engine.streams import LANES, fill_words
+from fastscore.families._family import Family
+from fastscore.families._two_valued import RAW, taken, write_sums
+
+# `packed` has on, off and log-probability of each class of each variable, then the alias tables.
+_ON, _OFF, _LOG_PROB, _ALIAS = range(4)
+
+
+@tile_kernel(SAMPLE)
+def _sample(params, stream, scratch, x, rows, d, stride):
+    words, size = as_words(scratch), int(params[0])
+    classes = size // d
+    for k in range(d):
+        table = as_words(offset(params, 1 + _ALIAS * size + ENTRY * k * classes))
+        for start in range(0, rows, CHUNK):
+            count = min(CHUNK, rows - start)
+            fill_words(stream, words, -(-count // LANES) * LANES)
+            draw_classes(words, table, classes, count, as_integers(offset(x, k * stride + start)))
+
+
+@tile_kernel(LOG_PROB)
+def _log_prob(params, x, rows, d, stride, out):
+    size = int(params[0])
+    for t in range(rows):
+        out[t] = 0.0
+    for k in range(d):
+        column = as_integers(offset(x, k * stride))
+        log_probs = offset(params, 1 + _LOG_PROB * size + k * (size // d))
+        for t in range(rows):
+            out[t] += log_probs[column[t]]
+
+
+@tile_kernel(SCORE)
+def _score(params, x, rows, d, stride, index, s):
+    size = int(params[0])
+    on, off = offset(params, 1), offset(params, 1 + size)
+    for j in range(size):
+        column = vector(as_integers(offset(x, j // (size // d) * stride)), rows)
+        score = vector(offset(s, index[j] * stride), rows)
+        for t in range(rows):
+            score[t] += on[j] if column[t] == j % (size // d) else off[j]
+
+
+@tile_kernel(ACCUMULATE)
+def _accumulate(params, x, w, ww, sum_w, sum_ww, rows, d, stride, sums, size):
+    for k in range(d):
+        column = as_integers(offset(x, k * stride))
+        _add_by_class(column, w, rows, offset(sums, RAW * k * (size // d)))
+
+
+@plain
+def _add_by_class(column, w, rows, raw):
+    """To each sample's class: 1, w and w²."""
+    for t in range(rows):
+        value = w[t]
+        add_three(offset(raw, RAW * column[t]), 1.0, value, value * value)
+
+
+@tile_kernel(FINISH)
+def _finish(params, count, sum_w, sum_ww, sums, d, size):
+    on, off, classes = offset(params, 1), offset(params, 1 + size), size // d
+    raw = taken(sums, size)
+    for k in range(d):
+        first = k * classes
+        top = first
+        for j in range(first, first + classes):
+            top = j if raw[RAW * j] > raw[RAW * top] else top
+            n, w, ww = raw[RAW * j], raw[RAW * j + 1], raw[RAW * j + 2]
+            write_sums(sums, size, j, n, w, ww, count - n, sum_w - w, sum_ww - ww, on[j], off[j])
+        # Of the commonest class the others are added up: a difference would lose their digits.
+        n = w = ww = 0.0
+        for j in range(first, first + classes):
+            if j != top:
+                n, w, ww = n + raw[RAW * j], w + raw[RAW * j + 1], ww + raw[RAW * j + 2]
+        write_sums(
+            sums, size, top, raw[RAW * top], raw[RAW * top + 1], raw[RAW * top + 2], n, w, ww,
+            on[top], off[top],
+        )  # fmt: skip
+
+
+class Categorical(Family):
+    """One variable of K classes, or d independent ones; x holds the class, from 0 to K − 1.
+
+    Parameters
+    ----------
+    probs : array_like
+        Probabilities of the classes, of shape (K,), or (d, K) for d variables.  As in torch they
+        are weights: not negative, and divided by their sum.
+    logits : array_like
+        Log-weights in place of ``probs``; ``-inf`` excludes a class.
+
+    Raises
+    ------
+    ValueError
+        If a weight is negative or not finite, or those of a variable are all 0.  A weight of 0 can
+        be sampled from; its score does not exist, and asking for a gradient raises.
+
+    Notes
+    -----
+    With p the probabilities and S the sum of ``probs``, the score at class a is
+    ``1[a = k] − p_k`` by logit k, and ``(1[a = k]/p_k − 1)/S`` by probability k.  The Fisher
+    information by logits, ``diag(p) − p pᵀ``, is singular: adding a constant to all logits changes
+    nothing.
+    """
+
+    sample_kernel = _sample
+    score_kernel = _score
+    log_prob_kernel = _log_prob
+    accumulate_kernel = _accumulate
+    finish_kernel = _finish
+    dtype = np.int64
+
+    def __init__(self, probs: Any = None, *, logits: Any = None) -> None:
+        if (probs is None) == (logits is None):
+            raise TypeError("Categorical takes either probs or logits: give exactly one of them")
+        name, value = ("probs", probs) if logits is None else ("logits", logits)
+        given = checks.parameter(name, value, least=-np.inf if name == "logits" else None)
+        if given.ndim not in (1, 2):
+            raise ValueError(
+                f"{name} has shape {given.shape}: give (K,) for one variable of K classes, or "
+                "(d, K) for d of them"
+            )
+        if name == "probs":
+            checks.require("probs", given, given >= 0, "not negative")
+            with np.errstate(divide="ignore"):
+                weights = np.log(given)
+        else:
+            weights = given
+        rows = weights.reshape(-1, given.shape[-1])
+        if np.isneginf(rows).all(axis=1).any():
+            raise ValueError(f"{name} excludes every class of a variable: give one that can occur")
+        self.parameters = MappingProxyType({name: given})
+        self.d, self.classes = rows.shape
+        self.size = given.size
+        self.index = np.arange(self.size)
+        from scipy.special import log_softmax
+
+        self._log_probs = log_softmax(rows, axis=1)
+        self._probs = np.exp(self._log_probs)
+
+    @cached_property
+    def packed(self) -> np.ndarray:
+        """What the kernels read."""
+        on, off = self._complements(), -self._probs
+        if "probs" in self.parameters:
+            total = self.parameters["probs"].reshape(self.d, -1).sum(axis=1, keepdims=True)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                on, off = on / self._probs / total, np.broadcast_to(-1 / total, off.shape)
+        tables = np.empty((self.d, ENTRY * self.classes), np.uint64)
+        for probs, table in zip(self._probs, tables, strict=True):
+            alias_table(probs, table)
+        parts = (on, off, self._log_probs, tables.view(np.float64))
+        return np.concatenate([[self.size], *(part.ravel() for part in parts)])
+
+    def _complements(self) -> np.ndarray:
+        """``1 − p``; of the most probable class as a sum, since its p may round to 1."""
+        rest = 1 - self._probs
+        top = self._probs.argmax(axis=1)
+        others = self._probs.copy()
+        np.put_along_axis(others, top[:, None], 0.0, axis=1)
+        np.put_along_axis(rest, top[:, None], others.sum(axis=1)[:, None], axis=1)
+        return rest
+
+    def require_score(self) -> None:
+        """Raise a ValueError at a probability of 0, which has no score."""
+        if "probs" in self.parameters:
+            probs = self.parameters["probs"]
+            checks.require(
+                "probs", probs, probs > 0,
+                "positive for its score to exist (logits=-inf excludes a class, with gradient 0)",
+            )  # fmt: skip
+
+    def fisher(self) -> np.ndarray:
+        """Fisher information, (P, P), a block for each variable; singular by logits and probs."""
+        self.require_score()
+        out = np.zeros((self.size, self.size))
+        by_logit = "logits" in self.parameters
+        weights = None if by_logit else self.parameters["probs"].reshape(self.d, -1)
+        for k, (p, rest) in enumerate(zip(self._probs, self._complements(), strict=True)):
+            at = slice(k * self.classes, (k + 1) * self.classes)
+            block = -np.outer(p, p)
+            np.fill_diagonal(block, p * rest)
+            # By weights θ with p = θ/S: ∂ log p_a/∂θ = (∂ by log θ)/θ.
+            out[at, at] = block if weights is None else block / np.outer(weights[k], weights[k])
+        return out
+
+    def support(self, most: int) -> np.ndarray:
+        """All ``K**d`` outcomes, of shape (K**d, d)."""
+        if self.classes**self.d > most:
+            raise ValueError(
+                f"Categorical of {self.d} variables with {self.classes} classes has "
+                f"{self.classes}**{self.d} outcomes, of {most} at most"
+            )
+        grid = np.indices((self.classes,) * self.d, dtype=np.int64)
+        return grid.reshape(self.d, -1).T
+
+    def _as_samples(self, x: Any) -> np.ndarray:
+        samples = super()._as_samples(x)
+        inside = (samples >= 0) & (samples < self.classes)
+        checks.require("x", samples, inside, f"a class from 0 to {self.classes - 1}")
+        return samples
+
+
+__all__ = ["Categorical"]
