@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastscore.engine.moments import Moments
+from fastscore.engine.moments import ExactMoments, Moments
 from fastscore.families import Family
 from fastscore.variance.baselines import Solution, as_baseline, solve
 
@@ -26,11 +27,12 @@ class Estimate:
     Attributes
     ----------
     n : int
-        Samples behind it; with ``nonfinite="omit"`` those at which f is finite.
+        Samples behind it, with ``nonfinite="omit"`` those at which f is finite; of an exact sum
+        the outcomes.
     seed : int
         ``rng=seed`` gives the same samples again.
-    dof : int
-        Degrees of freedom of the standard errors.
+    dof : float
+        Degrees of freedom of the standard errors; infinite if the estimate is exact.
     baseline : str, float or None
         What was subtracted from f.
     bias : str
@@ -38,7 +40,8 @@ class Estimate:
     nonfinite : int
         Samples at which f was NaN or infinite.
     stopped : str
-        Why the run ended: ``"n"``, all samples were drawn, or ``"interrupted"``.
+        Why the run ended: ``"n"``, all samples were drawn, ``"interrupted"``, or
+        ``"enumerated"``: the estimate is exact.
     threads : int
         Threads that worked.
     seconds : float
@@ -49,7 +52,7 @@ class Estimate:
         self,
         p: Family,
         wrt: tuple[str, ...],
-        moments: Moments,
+        moments: Moments | ExactMoments,
         baseline: str | float | None,
         *,
         seed: int,
@@ -66,7 +69,7 @@ class Estimate:
         self.baseline = baseline
         self.n = moments.n
         self.seed = seed
-        self.dof = self.n - 1
+        self.dof = math.inf if self.exact else self.n - 1
         self.nonfinite = moments.nonfinite
         omitted = nonfinite_policy == "omit" and self.nonfinite
         self.bias = "conditional on finite f" if omitted else "none"
@@ -74,18 +77,20 @@ class Estimate:
         self.threads = threads
         self.seconds = seconds
 
-    @cached_property
+    @property
+    def exact(self) -> bool:
+        """Whether all outcomes were summed: nothing was sampled, and standard errors are zero."""
+        return isinstance(self._moments, ExactMoments)
+
+    @property
     def value(self) -> float:
         """Estimate of ``E[f]``."""
-        return float(self._moments.reference + self._moments.w / self.n)
+        return self._moments.value
 
-    @cached_property
+    @property
     def value_stderr(self) -> float:
         """Standard error of `value`; NaN for a single sample."""
-        if self.n < 2:
-            return float("nan")
-        w, ww = self._moments.w, self._moments.ww
-        return float(np.sqrt(max(ww - w * w / self.n, 0.0) / (self.n * (self.n - 1))))
+        return self._moments.value_stderr
 
     @cached_property
     def _slices(self) -> dict[str, tuple[slice, tuple[int, ...]]]:
@@ -162,6 +167,8 @@ class Estimate:
     def _quantile(self, level: float) -> float:
         if not 0 < level < 1:
             raise ValueError(f"level={level!r}: give a probability between 0 and 1, such as 0.95")
+        if self.exact:
+            return 0.0
         from scipy.special import stdtrit
 
         return float(stdtrit(self.dof, (1 + level) / 2)) if self.dof else float("nan")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 import warnings
 from collections.abc import Callable, Iterable
@@ -12,9 +11,10 @@ import numpy as np
 
 from fastscore.checks import count, one_of
 from fastscore.engine import blocks, driver
-from fastscore.engine.blocks import NONFINITE
 from fastscore.engine.callback import CallbackRun, blocks_of_batch
-from fastscore.engine.launch import CompiledRun, draw_block
+from fastscore.engine.enumeration import MOST_OUTCOMES, CountedRun, ExactRun
+from fastscore.engine.launch import CompiledRun
+from fastscore.engine.moments import ExactMoments, Moments
 from fastscore.engine.problem import Problem
 from fastscore.engine.run import Run
 from fastscore.engine.streams import key_of, seed_of
@@ -23,9 +23,15 @@ from fastscore.estimate import Estimate
 from fastscore.families import Family
 from fastscore.integrand import POLICIES, Integrand
 from fastscore.integrand.arguments import Arguments
-from fastscore.integrand.compiled import compile_direct, compile_f
+from fastscore.integrand.compiled import compile_direct, compile_f, compile_pointer
+from fastscore.integrand.pointer import c_function
 from fastscore.progress import progress_bar
 from fastscore.variance.baselines import as_baseline
+
+SAMPLINGS = ("iid", "counts")
+ESTIMATORS = ("score", "exact")
+#: Samples by default.
+_SAMPLES = 100_000
 
 
 class Interrupted(KeyboardInterrupt):
@@ -42,9 +48,11 @@ def gradient(
     *,
     args: tuple[Any, ...] = (),
     wrt: str | Iterable[str] | None = None,
-    n: int = 100_000,
+    n: int | None = None,
     rng: Any = None,
     baseline: str | float | None = "optimal",
+    sampling: str = "iid",
+    estimator: str = "score",
     threads: int | None = None,
     progress: bool = False,
 ) -> Estimate:
@@ -54,16 +62,18 @@ def gradient(
     ----------
     f : callable or Integrand
         ``f(x, *args)`` of one sample of shape (d,), jitted; ``f(batch, out, *args)``, jitted;
-        or any Python callable ``f(X, *args)`` from (rows, d) to (rows,).  f must be pure.
+        any Python callable ``f(X, *args)`` from (rows, d) to (rows,); or a C function pointer (see
+        `Integrand`).  x is float64 or, of a discrete family, int64.  f must be pure.
     p : Family
         The distribution, such as ``fs.Normal(loc, scale)``.
     args : tuple, optional
         Data for f: arrays, numbers, tuples of them.  Changing their values recompiles nothing.
     wrt : str or iterable of str, optional
         Parameters to differentiate by; all by default.
-    n : int
-        Number of samples.  A jitted f is called up to 32 further times, which only serve to
-        choose a reference value that cancels from the result, and to see what f costs.
+    n : int, optional
+        Number of samples; 100,000 by default.  A compiled f is called up to 32 further times,
+        which only serve to choose a reference value that cancels from the result, and to see
+        what f costs.
     rng : None, int, Generator, BitGenerator or SeedSequence
         Source of randomness (SPEC 7).  One seed gives the same bits for any ``threads``.
     baseline : {"optimal", "scalar", "mean"}, float or None
@@ -71,9 +81,17 @@ def gradient(
         least total variance over the parameters in ``wrt``, the leave-one-out mean (with a
         direct term, the mean of the other folds), a constant, or nothing.  All of them leave the
         estimator exactly unbiased.
+    sampling : {"iid", "counts"}
+        Independent samples; or, of a discrete family with a small support, how often each
+        outcome came among n of them, which says the same: f is then evaluated once at each outcome
+        that came, however large n.  Not with a direct term.
+    estimator : {"score", "exact"}
+        By samples; or, of a discrete family with a small support, the sum over all its outcomes,
+        with a standard error of zero.  Neither ``n``, ``rng`` nor a direct term go with it, and no
+        baseline changes anything.
     threads : int, optional
         Threads at most; by default those that Numba uses, where that pays.  A NumPy-style f runs
-        on one.
+        on one, and so do counts and exact sums.
     progress : bool
         Show a progress bar.
 
@@ -109,13 +127,20 @@ def gradient(
         raise TypeError(f"p={p!r} is not a distribution: give one, such as fs.Normal(loc, scale)")
     p.require_score()
     args = _arguments(args)
-    n = count("n", n)
+    one_of("sampling", sampling, SAMPLINGS)
+    one_of("estimator", estimator, ESTIMATORS)
+    if estimator == "exact":
+        _check_exact(integrand, n=n, rng=rng, sampling=sampling)
+    n = _SAMPLES if n is None else count("n", n)
     baseline = as_baseline(baseline)
     wrt = _names(wrt, p)
     threads = None if threads is None else count("threads", threads)
     seed = seed_of(rng)
 
-    run = _plan(integrand, p, args, n, seed, threads)
+    if estimator == "exact" or sampling == "counts":
+        run = _plan_enumeration(integrand, p, args, n, seed, exact=estimator == "exact")
+    else:
+        run = _plan(integrand, p, args, n, seed, threads)
 
     def estimate(stopped: str) -> Estimate:
         return Estimate(
@@ -129,10 +154,12 @@ def gradient(
         with progress_bar(n, progress) as advance:
             run.rounds(advance)
     except KeyboardInterrupt:
-        raise Interrupted(estimate("interrupted") if run.moments.n else None) from None
+        raise Interrupted(estimate("interrupted") if run.usable else None) from None
     if run.failed:
         _raise_failure(run, integrand, args)
-    _check_moments(run)
+    _check_moments(run.moments)
+    if estimator == "exact":
+        return estimate("enumerated")
     if run.moments.n == 1:
         warnings.warn(
             f"n={n}: no standard error can be estimated from one sample, and no baseline used",
@@ -151,42 +178,79 @@ def _plan(
     cut = tiling(n, p.d, p.size)
     policy = POLICIES[integrand.nonfinite]
     key = key_of(seed)
-    if kind == "numpy":
-        direct = integrand.direct
+    direct = integrand.direct
+    f, arguments = _compiled(integrand, kind, p, args)
+    if callable(f):
         problem = Problem(
             p, cut, key, policy=policy,
             direct=blocks.NONE if direct is None else blocks.GIVEN,
             stride=batch_stride(blocks_of_batch(cut) * cut.block),
         )  # fmt: skip
-        return CallbackRun(
-            problem,
-            lambda x: integrand.f(x, *args),
-            None if direct is None else lambda x: direct(x, *args),
-        )
-    arguments = Arguments(args)
+        return CallbackRun(problem, f, None if direct is None else lambda x: direct(x, *args))
     problem = Problem(
-        p, cut, key,
-        f=compile_f(integrand.f, kind, p.d, arguments, p.dtype),
-        direct=blocks.NONE if integrand.direct is None
-        else compile_direct(integrand.direct, kind, p.size, arguments, p.dtype),
-        args=arguments, policy=policy,
+        p, cut, key, f=f, args=arguments, policy=policy,
+        direct=blocks.NONE if direct is None
+        else compile_direct(direct, kind, p.size, arguments, p.dtype),
     )  # fmt: skip
     return CompiledRun(problem, threads)
 
 
+def _compiled(integrand: Integrand, kind: str, p: Family, args: tuple[Any, ...]) -> tuple[Any, Any]:
+    """f as the address of its tile kernel with its arguments, or as a Python callable of X."""
+    if kind == "numpy":
+        return lambda x: integrand.f(x, *args), None
+    if kind == "c":
+        return compile_pointer(c_function(integrand.f, p.dtype), p.dtype)
+    arguments = Arguments(args)
+    return compile_f(integrand.f, kind, p.d, arguments, p.dtype), arguments
+
+
+def _plan_enumeration(
+    integrand: Integrand, p: Family, args: tuple[Any, ...], n: int, seed: int, exact: bool
+) -> Run:
+    """f at each outcome of a small support, under counts or probabilities."""
+    option = "estimator='exact'" if exact else "sampling='counts'"
+    if integrand.direct is not None:
+        raise ValueError(f"{option} takes no direct term: leave it out, or sample")
+    try:
+        outcomes = p.support(MOST_OUTCOMES)
+    except ValueError as error:
+        raise ValueError(f"{option} needs few outcomes, and {error}: sample instead") from None
+    f, arguments = _compiled(integrand, integrand.resolve(args), p, args)
+    options = {"f": f, "args": arguments, "policy": POLICIES[integrand.nonfinite]}
+    if exact:
+        return ExactRun(p, outcomes, **options)
+    return CountedRun(p, outcomes, n, seed, **options)
+
+
+def _check_exact(integrand: Integrand, *, n: Any, rng: Any, sampling: str) -> None:
+    """Refuse what an exact sum would ignore."""
+    for name, value in (("n", n), ("rng", rng)):
+        if value is not None:
+            raise ValueError(
+                f"{name}={value!r}: estimator='exact' draws no samples, leave {name} out"
+            )
+    if sampling != "iid":
+        raise ValueError(f"sampling={sampling!r}: estimator='exact' draws no samples, leave it out")
+    if integrand.nonfinite == "omit":
+        raise ValueError(
+            "nonfinite='omit' would make an exact sum one of another expectation: let f return "
+            "what such outcomes are to count, or sample"
+        )
+
+
 def _raise_failure(run: Run, integrand: Integrand, args: tuple[Any, ...]) -> None:
     """Say what went wrong in f, and at which sample."""
-    cut, block = run.problem.cut, int(run.flags[driver.FAILED])
-    x = draw_block(run.problem, block)
+    x, start = run.samples_of_failure()
     if run.flags[driver.STATUS] == blocks.NOT_FINITE:
         first = int(run.flags[driver.BAD_FIRST])
         raise ValueError(
             f"f is NaN or infinite at {int(run.flags[driver.BAD_COUNT])} of the first "
-            f"{block * cut.block + cut.rows_of(block)} samples, first at sample {first}, "
-            f"x = {np.array2string(x[first - block * cut.block], threshold=8)}. "
+            f"{start + len(x)} samples, first at sample {first}, "
+            f"x = {np.array2string(x[first - start], threshold=8)}. "
             "Mend f, or choose a policy: fs.Integrand(f, nonfinite='omit') or 'propagate'"
         )
-    _raise_again(integrand, args, x, block * cut.block)
+    _raise_again(integrand, args, x, start)
 
 
 def _raise_again(integrand: Integrand, args: tuple[Any, ...], x: np.ndarray, first: int) -> None:
@@ -211,14 +275,11 @@ def _raise_again(integrand: Integrand, args: tuple[Any, ...], x: np.ndarray, fir
     )
 
 
-def _check_moments(run: Run) -> None:
+def _check_moments(moments: Moments | ExactMoments) -> None:
     """Refuse sums that overflowed, or were spoilt by the direct term."""
-    moments = run.moments
-    if math.isfinite(run.sums.sum()) and moments.total[NONFINITE] == 0:
-        return
     if moments.n == 0:
         raise ValueError("f is not finite at any sample: nothing is left to estimate from")
-    if moments.nonfinite == 0 and not np.isfinite(run.sums).all():
+    if moments.nonfinite == 0 and not moments.finite:
         raise ValueError(
             "the sums of f² s² are not finite although f is: f is too large for float64 "
             "(rescale it), or the direct term is NaN or infinite"

@@ -43,8 +43,9 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], cap
 
 def estimate_table(estimate: Estimate, most: int) -> Table:
     """Gradient entries with standard errors and what the baseline bought."""
+    error = "(exact)" if estimate.exact else f"± {estimate.value_stderr:.2g}"
     return table(
-        f"E[f] = {estimate.value:.6g} ± {estimate.value_stderr:.2g}",
+        f"E[f] = {estimate.value:.6g} {error}",
         ("d E[f] / d …", "gradient", "standard error", "variance ratio"),
         estimate.rows(),
         footer(estimate),
@@ -54,6 +55,8 @@ def estimate_table(estimate: Estimate, most: int) -> Table:
 
 def footer(estimate: Estimate) -> str:
     """What the numbers rest on, in a line."""
+    if estimate.exact:
+        return f"exact: all {estimate.n:,} possible outcomes enumerated"
     parts = [f"n = {estimate.n:,}", f"baseline {estimate.baseline!r}", f"seed {estimate.seed}"]
     if estimate.nonfinite:
         parts.append(f"{estimate.nonfinite:,} non-finite f")
@@ -66,6 +69,8 @@ def footer(estimate: Estimate) -> str:
 
 def advice(estimate: Estimate) -> str:
     """Plain words on how far to trust an estimate."""
+    if estimate.exact:
+        return "Summed over all outcomes, not sampled: standard errors are zero."
     ratios = np.concatenate([np.ravel(r) for r in estimate.variance_ratio.values()])
     grads = np.concatenate([np.ravel(g) for g in estimate.grad.values()])
     stderrs = np.concatenate([np.ravel(s) for s in estimate.grad_stderr.values()])

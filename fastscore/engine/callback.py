@@ -60,10 +60,10 @@ class CallbackRun(Run):
             rows = min(batch.stop * cut.block, cut.n) - first * cut.block
             x = samples[:, :rows].T
             x.flags.writeable = False
-            values[:rows] = checked("f", self._call(self.f, x, first * cut.block), (rows,))
+            values[:rows] = call_f("f", self.f, x, (rows,), first * cut.block)
             if self.direct is not None:
-                given = self._call(self.direct, x, first * cut.block)
-                direct[:, :rows] = checked("direct", given, (rows, problem.family.size)).T
+                shape = (rows, problem.family.size)
+                direct[:, :rows] = call_f("direct", self.direct, x, shape, first * cut.block).T
             if first == 0:
                 self.reference = reference_value(values[: min(rows, _REFERENCE_ROWS)])
             for block in batch:
@@ -75,12 +75,18 @@ class CallbackRun(Run):
             if progress is not None:
                 progress(self.samples)
 
-    def _call(self, function: Callable[[np.ndarray], Any], x: np.ndarray, first: int) -> Any:
-        try:
-            return function(x)
-        except Exception as error:
-            error.add_note(f"raised by f on samples {first} to {first + len(x) - 1}")
-            raise
+
+def call_f(
+    name: str, function: Callable[[np.ndarray], Any], x: np.ndarray, shape: tuple[int, ...],
+    first: int,
+) -> np.ndarray:  # fmt: skip
+    """What f returns for rows of samples, of which ``first`` is the first; see `checked`."""
+    try:
+        values = function(x)
+    except Exception as error:
+        error.add_note(f"raised by f on samples {first} to {first + len(x) - 1}")
+        raise
+    return checked(name, values, shape)
 
 
 def checked(name: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -138,6 +138,13 @@ def draw(table, workspace, block, begin):
 
 
 @entry
+def evaluate_given(table, workspace, rows, stop, flags):
+    """f of a tile that Python has filled."""
+    _, status = evaluate(table, pointer(workspace), rows, stop)
+    flags[STATUS] = status
+
+
+@entry
 def absorb(table, workspace, reference, block, begin, flags, slot, sums):
     """Add one block whose f, and direct term, Python has put into the workspace's columns."""
     base = pointer(workspace)

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
-from typing import Any
 
 import numba
 import numpy as np
@@ -23,8 +22,6 @@ from fastscore.engine import blocks, driver
 from fastscore.engine.memory import aligned
 from fastscore.engine.problem import Problem
 from fastscore.engine.run import Run
-from fastscore.engine.streams import key_of
-from fastscore.engine.tiles import Tiling, batch_stride, tiling
 
 #: Seconds that a round should take: Ctrl-C, progress and stopping rules wait for its end.
 ROUND = 0.05
@@ -83,7 +80,7 @@ class CompiledRun(Run):
             last = min(done + step, cut.blocks)
             start = time.perf_counter()
             if watched:
-                _watch(partial(work, done, last), self.stop)
+                watch(partial(work, done, last), self.stop)
             else:
                 work(done, last)
             seconds = (time.perf_counter() - start) / (last - done) * self.workers
@@ -188,7 +185,7 @@ def prange_is_safe() -> bool:
     return layer == "tbb" or (layer == "omp" and not _forked)
 
 
-def _watch(work: Callable[[], None], stop: np.ndarray) -> None:
+def watch(work: Callable[[], None], stop: np.ndarray) -> None:
     """Run long work on a helper thread, so that Ctrl-C reaches Python and stops it."""
     if threading.current_thread() is not threading.main_thread():
         work()
@@ -205,26 +202,3 @@ def _watch(work: Callable[[], None], stop: np.ndarray) -> None:
         except KeyboardInterrupt:
             stop[0] = 1
             raise
-
-
-def draw_block(problem: Problem, block: int) -> np.ndarray:
-    """Samples of one block of a problem, of shape (rows, d)."""
-    return _draw(problem.family, problem.cut, problem.key, range(block, block + 1))
-
-
-def draw_samples(family: Any, n: int, seed: int) -> np.ndarray:
-    """The n samples, of shape (n, d), of a seed."""
-    cut = tiling(n, family.d, family.size)
-    return _draw(family, cut, key_of(seed), range(cut.blocks))
-
-
-def _draw(family: Any, cut: Tiling, key: np.ndarray, which: range) -> np.ndarray:
-    """Samples of consecutive blocks, in a workspace with room for one whole block."""
-    problem = Problem(family, cut, key, stride=batch_stride(cut.block))
-    workspace = problem.workspaces(1)[0]
-    _, samples, _ = problem.columns(workspace)
-    drawn = []
-    for block in which:
-        driver.draw(problem.table, workspace, block, 0)
-        drawn.append(samples[:, : cut.rows_of(block)].T.copy())
-    return np.concatenate(drawn)

@@ -7,6 +7,8 @@ A *unit* is the smallest independent set of samples; here each sample is one.  `
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -41,6 +43,19 @@ class Moments:
         return float(self.total[SUM_WW])
 
     @property
+    def value(self) -> float:
+        """Mean of f."""
+        return float(self.reference + self.w / self.n)
+
+    @property
+    def value_stderr(self) -> float:
+        """Its standard error; NaN for a single unit."""
+        if self.n < 2:
+            return float("nan")
+        spread = max(self.ww - self.w * self.w / self.n, 0.0)
+        return float(np.sqrt(spread / (self.n * (self.n - 1))))
+
+    @property
     def scores(self) -> np.ndarray:
         """Σ S, Σ F, Σ S², Σ F S and Σ F², of shape (folds, 5, P)."""
         return self.sums[:, HEADER:].reshape(len(self.sums), 5, -1)
@@ -59,3 +74,47 @@ class Moments:
     def nonfinite(self) -> int:
         """Non-finite values of f met."""
         return int(self.total[NONFINITE])
+
+    @property
+    def finite(self) -> bool:
+        """Whether all sums are."""
+        return math.isfinite(self.sums.sum()) or bool(np.isfinite(self.sums).all())
+
+    @property
+    def folded(self) -> Moments:
+        """With folds to cross-fit over."""
+        return self
+
+
+@dataclass(frozen=True)
+class CountedMoments(Moments):
+    """Moments of counts, all in one fold, which are split into folds when these are needed.
+
+    Attributes
+    ----------
+    split : callable
+        Gives the sums by fold.
+    """
+
+    split: Callable[[], np.ndarray]
+
+    @cached_property
+    def folded(self) -> Moments:
+        """With folds to cross-fit over."""
+        return Moments(self.split(), self.reference)
+
+
+@dataclass(frozen=True)
+class ExactMoments:
+    """Value and gradient without an error, from ``n`` outcomes."""
+
+    value: float
+    grad: np.ndarray
+    n: int
+    value_stderr: float = 0.0
+    nonfinite: int = 0
+
+    @property
+    def finite(self) -> bool:
+        """Whether value and gradient are."""
+        return math.isfinite(self.value + self.grad.sum())

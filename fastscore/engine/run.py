@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from fastscore.engine import driver
-from fastscore.engine.moments import Moments
+from fastscore.engine.draw import draw_block
+from fastscore.engine.moments import ExactMoments, Moments
 from fastscore.engine.problem import Problem
 
 
@@ -40,9 +41,19 @@ class Run(ABC):
         """Run all blocks; KeyboardInterrupt leaves the sums of what was merged intact."""
 
     @property
-    def moments(self) -> Moments:
+    def moments(self) -> Moments | ExactMoments:
         """The sums, as an estimate takes them."""
         return Moments(self.sums, self.reference)
+
+    @property
+    def usable(self) -> bool:
+        """Whether an interrupted run has something to estimate from."""
+        return self.moments.n > 0
+
+    def samples_of_failure(self) -> tuple[np.ndarray, int]:
+        """Samples of the block that failed, and the number of the first."""
+        block = int(self.flags[driver.FAILED])
+        return draw_block(self.problem, block), block * self.problem.cut.block
 
     @property
     def samples(self) -> int:

@@ -25,9 +25,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from fastscore import checks
+from fastscore.engine.draw import draw_samples
 from fastscore.engine.driver import log_probs, scores
 from fastscore.engine.jit import TileKernel
-from fastscore.engine.launch import draw_samples
 from fastscore.engine.problem import Problem
 from fastscore.engine.streams import seed_of
 from fastscore.engine.tiles import stride_of, tile_rows

@@ -12,9 +12,10 @@ from numba.core.dispatcher import Dispatcher
 
 from fastscore.checks import one_of
 from fastscore.engine import blocks
+from fastscore.integrand.pointer import is_pointer
 
-Kind = Literal["sample", "batch", "numpy"]
-KINDS = ("sample", "batch", "numpy")
+Kind = Literal["sample", "batch", "numpy", "c"]
+KINDS = ("sample", "batch", "numpy", "c")
 POLICIES = {"raise": blocks.RAISE, "propagate": blocks.PROPAGATE, "omit": blocks.OMIT}
 
 
@@ -27,11 +28,13 @@ class Integrand:
     f : callable
         Depending on ``kind``: ``f(x, *args) -> float`` of one sample x of shape (d,), jitted;
         ``f(batch, out, *args)``, jitted, which writes one value per row of ``batch``, of shape
-        (rows, d), to ``out``; or any Python callable ``f(X, *args) -> (rows,)``.  It must be
-        pure, thread-safe when jitted, and treat the rows of a batch independently: how many there
+        (rows, d), to ``out``; any Python callable ``f(X, *args) -> (rows,)``; or a C function
+        pointer (see Notes).  x is float64 or, of a discrete family, int64.  f must be pure,
+        thread-safe when compiled, and treat the rows of a batch independently: how many there
         are, and their strides, is not promised.  Arrays that it is given are read-only.
-    kind : {"sample", "batch", "numpy"}, optional
-        Which of them; by default told by whether f is jitted and its number of parameters.
+    kind : {"sample", "batch", "numpy", "c"}, optional
+        Which of them; by default told by whether f is a pointer, or jitted, and its number of
+        parameters.
     direct : callable, optional
         ``∇_θ f_θ(x)``, when f itself depends on the parameters (through ``args``), of the same
         kind as f: ``direct(x, out, *args)``, ``direct(batch, out, *args)``, jitted, or
@@ -45,6 +48,18 @@ class Integrand:
     ------
     TypeError, ValueError
         If f or direct is not callable, or an option is not one of those listed.
+
+    Notes
+    -----
+    A C function is given as a `scipy.LowLevelCallable`, a ctypes function whose ``argtypes`` and
+    ``restype`` are set, or a `numba.cfunc`.  Its signature is one of ::
+
+        double f(int d, const double *x, void *user_data);
+        void f(int64_t rows, int d, const double *x, double *out, void *user_data);
+
+    with or without ``user_data``, which `scipy.LowLevelCallable` carries in place of ``args``; of
+    a discrete family x is ``const int64_t *``.  Rows lie one behind the other.  It is called from
+    several threads at once, without the GIL, and must not raise or jump.
     """
 
     f: Callable[..., Any]
@@ -54,6 +69,8 @@ class Integrand:
 
     def __post_init__(self) -> None:
         for name, function in (("f", self.f), ("direct", self.direct)):
+            if is_pointer(function) and name == "f":
+                continue
             if not callable(function) and (name == "f" or function is not None):
                 raise TypeError(f"{name}={function!r} is not callable: give a function")
         if self.kind is not None:
@@ -61,6 +78,10 @@ class Integrand:
         one_of("nonfinite", self.nonfinite, POLICIES)
         if self.kind in ("sample", "batch") and not is_jitted(self.f):
             raise TypeError(f"kind={self.kind!r} needs a compiled f: decorate it with @numba.njit")
+        if self.kind == "c" and not is_pointer(self.f):
+            raise TypeError(f"kind='c' needs a C function pointer, and f={self.f!r} is none")
+        if self.direct is not None and is_pointer(self.f):
+            raise TypeError("direct is not available for a C f: jit both f and direct")
         if self.direct is not None and is_jitted(self.direct) != is_jitted(self.f):
             raise TypeError("direct must be of the same kind as f: jit both or neither")
 
@@ -72,8 +93,15 @@ class Integrand:
         TypeError
             If f takes another number of parameters than its kind and ``args`` make.
         """
-        kind = self.kind or ("numpy" if not is_jitted(self.f) else None)
+        kind = self.kind or _told(self.f)
         given = len(args)
+        if kind == "c":
+            if given:
+                raise TypeError(
+                    f"args={args!r}: a C f gets its data through the user_data of "
+                    "scipy.LowLevelCallable"
+                )
+            return kind
         if kind is None and _accepts(self.f, 1 + given):
             kind = "sample"
         if kind is None and _accepts(self.f, 2 + given):
@@ -87,6 +115,13 @@ class Integrand:
                 f"argument{'s' * (given != 1)} in args"
             )
         return kind
+
+
+def _told(f: Any) -> Kind | None:
+    """The kind of f as far as its type tells; None for a jitted one."""
+    if is_pointer(f):
+        return "c"
+    return None if is_jitted(f) else "numpy"
 
 
 def is_jitted(function: Any) -> bool:

@@ -1,8 +1,9 @@
-"""A jitted f as one tile kernel.
+"""A compiled f as one tile kernel.
 
 A tile is stored by columns.  With few coordinates f sees each sample in place, with the column
 stride, and is inlined with d as a constant, so that LLVM vectorises over samples.  With many, or
-where that does not compile, it sees contiguous copies of a panel of rows at a time.
+where that does not compile, it sees contiguous copies of a panel of rows at a time; a C function
+always does.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from fastscore.engine.jit import plain
 from fastscore.engine.memory import (
     as_floats,
     as_integers,
+    caller,
+    floats,
+    integers,
     line_of,
     offset,
     pointer,
@@ -29,6 +33,7 @@ from fastscore.engine.memory import (
 )
 from fastscore.engine.tiles import FEW_COLUMNS, stride_of
 from fastscore.integrand.arguments import Arguments, unpacker
+from fastscore.integrand.pointer import CFunction
 
 #: Rows copied at a time for an f which wants them contiguous.
 _PANEL = 16
@@ -144,6 +149,15 @@ for t in range(count):
 """
 
 
+_C_SAMPLE = """
+for t in range(count):
+    out[start + t] = call(a0, (int32(d), items(offset(panel, t * d)){user_data}))
+"""
+
+_C_BATCH = """
+call(a0, (count, int32(d), items(panel), offset(out, start){user_data}))
+"""
+
 _BODIES = {
     "sample": (_SAMPLE_COLUMNS, _SAMPLE_ROWS, _SAMPLE_DIRECT),
     "batch": (_BATCH_COLUMNS, _BATCH_ROWS, _BATCH_DIRECT),
@@ -171,6 +185,29 @@ def compile_direct(
 ) -> int:
     """Address of the tile kernel of a jitted direct term."""
     return _compiled_direct(direct, kind, size, arguments.types, dtype).address
+
+
+def compile_pointer(function: CFunction, dtype: type) -> tuple[int, Arguments]:
+    """Address of the tile kernel which calls a C function, and the arguments that name it."""
+    arguments = Arguments((function.address, function.user_data))
+    kernel = _calling(function.batch, function.takes_user_data, dtype, arguments.types)
+    return kernel.address, arguments
+
+
+@lru_cache
+def _calling(
+    batch: bool, takes_user_data: bool, dtype: type, argument_types: tuple[types.Type, ...]
+) -> _TileFunction:
+    """One kernel for all C functions of a signature."""
+    items = floats if dtype is np.float64 else integers
+    last = (types.int64,) if takes_user_data else ()
+    if batch:
+        body, signature = _C_BATCH, types.void(types.int64, types.int32, items, floats, *last)
+    else:
+        body, signature = _C_SAMPLE, types.float64(types.int32, items, *last)
+    body = body.replace("{user_data}", ", a1" if takes_user_data else "")
+    scope = {"call": caller(signature), "int32": np.int32}
+    return _build(_ROWS, body, None, argument_types, dtype, scope)
 
 
 class _TileFunction:
@@ -247,7 +284,7 @@ def _build(
 
 def _options(f: Any) -> dict[str, Any]:
     """f's own floating-point options, under which it is inlined."""
-    given = f.targetoptions
+    given = getattr(f, "targetoptions", {})
     names = ("fastmath", "error_model", "boundscheck")
     return {name: given[name] for name in names if given.get(name) is not None}
 

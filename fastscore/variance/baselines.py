@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastscore.engine.jit import entry, plain
-from fastscore.engine.moments import Moments
+from fastscore.engine.moments import ExactMoments, Moments
 
 #: Estimated coefficients by name; a number or None is a constant.
 BASELINES = ("mean", "scalar", "optimal")
@@ -52,14 +52,14 @@ class Solution:
 
 
 def solve(
-    moments: Moments, baseline: str | float | None, chosen: np.ndarray, direct: bool
+    moments: Moments | ExactMoments, baseline: str | float | None, chosen: np.ndarray, direct: bool
 ) -> Solution:
     """Gradient with a baseline.
 
     Parameters
     ----------
-    moments : Moments
-        Sums by fold.
+    moments : Moments or ExactMoments
+        Sums by fold; of an exact gradient no baseline changes anything.
     baseline : {"mean", "scalar", "optimal"}, float or None
         The leave-one-out mean of f, ``Σ (f − f̄) s / (N − 1)`` (with a direct term, the mean of
         the other folds); the scalar of least total variance over the chosen coordinates,
@@ -69,6 +69,9 @@ def solve(
     direct : bool
         Whether F has a direct term.
     """
+    if isinstance(moments, ExactMoments):
+        grad = moments.grad[chosen]
+        return Solution(grad, np.zeros_like(grad), np.ones_like(grad))
     constant = -moments.reference
     if baseline is None or (isinstance(baseline, str) and moments.n == 1):
         kind = _CONSTANT
@@ -78,6 +81,8 @@ def solve(
             kind = _FOLD_MEAN  # leaving one out scales F, and would scale the direct term too
     else:
         kind, constant = _CONSTANT, baseline - moments.reference
+    if kind >= _FOLD_MEAN:
+        moments = moments.folded
     out = np.empty((3, chosen.size))
     _solve(moments.sums, moments.scores, chosen, kind, constant, moments.reference, out)
     return Solution(*out)

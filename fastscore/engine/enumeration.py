@@ -1,0 +1,198 @@
+"""Runs over a small support: f is evaluated once at each outcome, not once per sample.
+
+n independent samples enter an estimate only by how often each outcome came: `CountedRun` draws
+those counts, from their multinomial distribution.  `ExactRun` weighs outcomes by their
+probabilities, and has no error left.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+
+from fastscore.engine import blocks, driver
+from fastscore.engine.callback import call_f
+from fastscore.engine.launch import ROUND, reference_value, watch
+from fastscore.engine.moments import CountedMoments, ExactMoments, Moments
+from fastscore.engine.problem import Problem
+from fastscore.engine.run import Run
+from fastscore.engine.tiles import FOLDS, batch_stride, tile_rows, tiling
+
+#: Outcomes of a support that counts as small.
+MOST_OUTCOMES = 2**18
+_NO_KEY = np.zeros(2, np.uint64)
+
+
+class _Enumeration(Run):
+    """f at given outcomes.
+
+    Parameters
+    ----------
+    family : Family
+        The distribution.
+    outcomes : ndarray of shape (M, d)
+        Where to evaluate f.
+    f : int or callable
+        Address of the tile kernel of a compiled f, or ``f(X) -> (M,)``.
+    args : Arguments or None
+        Arguments of a compiled f.
+    policy : int
+        What to do with a non-finite f.
+    """
+
+    def __init__(
+        self, family: Any, outcomes: np.ndarray, f: int | Callable[[np.ndarray], Any],
+        args: Any, policy: int,
+    ) -> None:  # fmt: skip
+        address = blocks.GIVEN if callable(f) else f
+        cut = replace(tiling(len(outcomes), family.d, family.size), folds=1)
+        super().__init__(Problem(family, cut, _NO_KEY, f=address, args=args))
+        self.outcomes = outcomes
+        self.f = f
+        self.policy = policy
+        self.values = np.full(len(outcomes), np.nan)
+
+    def rounds(self, progress: Callable[[int], None] | None = None) -> None:
+        """Evaluate f, and look for non-finite values."""
+        if callable(self.f):
+            self.values[:] = call_f("f", self.f, self.outcomes, (len(self.outcomes),), 0)
+        else:
+            self._evaluate(progress)
+        bad = np.flatnonzero(~np.isfinite(self.values))
+        if bad.size and self.policy == blocks.RAISE and not self.failed:
+            self.flags[driver.STATUS] = blocks.NOT_FINITE
+            self.flags[driver.BAD_COUNT], self.flags[driver.BAD_FIRST] = bad.size, bad[0]
+
+    def _evaluate(self, progress: Callable[[int], None] | None) -> None:
+        """A compiled f, a tile at a time, or fewer rows if Ctrl-C would have to wait."""
+        problem, stop = self.problem, np.zeros(1, np.int64)
+        workspace = problem.workspaces(1)[0]
+        values, tile, _ = problem.columns(workspace)
+        done, step, seconds = 0, 1, 0.0
+        while done < len(self.outcomes) and not self.failed:
+            rows = self.outcomes[done : done + step]
+            tile[:, : len(rows)] = rows.T
+            work = partial(
+                driver.evaluate_given, problem.table, workspace, len(rows), stop, self.flags
+            )
+            start = time.perf_counter()
+            if seconds > ROUND:
+                watch(work, stop)
+            else:
+                work()
+            seconds = (time.perf_counter() - start) / len(rows)
+            self.values[done : done + len(rows)] = values[: len(rows)]
+            done += len(rows)
+            step = min(tile_rows(problem.cut.d), max(1, int(ROUND / max(seconds, 1e-9))))
+            if progress is not None:
+                progress(done)
+
+    @cached_property
+    def _weighing(self) -> tuple[Problem, np.ndarray]:
+        """All outcomes as one block, and a workspace that holds them."""
+        count = len(self.outcomes)
+        cut = replace(self.problem.cut, block=count, blocks=1)
+        problem = Problem(
+            self.problem.family, cut, _NO_KEY, f=blocks.GIVEN, policy=blocks.PROPAGATE,
+            stride=batch_stride(count),
+        )  # fmt: skip
+        workspace = problem.workspaces(1)[0]
+        problem.columns(workspace)[1][:, :count] = self.outcomes.T
+        return problem, workspace
+
+    def weigh(self, weights: np.ndarray) -> np.ndarray:
+        """``Σ weight s`` and ``Σ weight s²`` over the outcomes, of shape (2, P)."""
+        problem, workspace = self._weighing
+        sums, flags = np.zeros((1, problem.slot)), np.zeros(driver.FLAGS, np.int64)
+        problem.columns(workspace)[0][: len(weights)] = weights
+        driver.absorb(problem.table, workspace, 0.0, 0, 0, flags, np.empty(problem.slot), sums)
+        return Moments(sums, 0.0).scores[0, [1, 3]]
+
+    @property
+    def samples(self) -> int:
+        """Outcomes evaluated."""
+        return len(self.outcomes)
+
+    @property
+    def usable(self) -> bool:
+        """Part of the outcomes is no estimate."""
+        return False
+
+    def samples_of_failure(self) -> tuple[np.ndarray, int]:
+        """All outcomes."""
+        return self.outcomes, 0
+
+
+class CountedRun(_Enumeration):
+    """n samples by their counts.
+
+    Parameters
+    ----------
+    n, seed : int
+        Number of samples, and seed of their counts.
+    """
+
+    def __init__(self, family: Any, outcomes: np.ndarray, n: int, seed: int, **f: Any) -> None:
+        self._rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
+        probs = np.exp(family.log_prob(outcomes))
+        counts = self._rng.multinomial(n, probs / probs.sum())
+        drawn = counts > 0
+        self.counts = counts[drawn]
+        super().__init__(family, outcomes[drawn], **f)
+
+    @cached_property
+    def moments(self) -> Moments:
+        """Of all samples as one fold; of several when a baseline needs them."""
+        finite = np.isfinite(self.values)
+        kept = finite if self.policy == blocks.OMIT else np.full(finite.shape, True)
+        self.reference = reference_value(self.values)
+        return CountedMoments(
+            self._sums([self.counts], kept), self.reference, lambda: self._folds(kept)
+        )
+
+    def _folds(self, kept: np.ndarray) -> np.ndarray:
+        """Sums by fold, to which each sample is assigned at random.
+
+        Each of an outcome's samples falls into any fold with equal probability: another
+        multinomial.
+        """
+        folds = min(FOLDS, int(self.counts.sum()))
+        return self._sums(self._rng.multinomial(self.counts, np.full(folds, 1 / folds)).T, kept)
+
+    def _sums(self, folds: Any, kept: np.ndarray) -> np.ndarray:
+        """The sums of folds given by their counts."""
+        w = np.where(kept, self.values, 0.0) - self.reference
+        sums = np.zeros((len(folds), self.problem.slot))
+        rows = Moments(sums, 0.0).scores
+        for counts, header, (s, f, ss, fs, ff) in zip(folds, sums, rows, strict=True):
+            counted = np.where(kept, counts, 0)
+            header[blocks.COUNT] = counted.sum()
+            header[blocks.SUM_W], header[blocks.SUM_WW] = counted @ w, counted @ w**2
+            header[blocks.NONFINITE] = counts[~np.isfinite(self.values)].sum()
+            s[:], ss[:] = self.weigh(counted)
+            f[:], fs[:] = self.weigh(counted * w)
+            ff[:] = self.weigh(counted * w**2)[1]
+        return sums
+
+
+class ExactRun(_Enumeration):
+    """All outcomes, under their probabilities."""
+
+    def __init__(self, family: Any, outcomes: np.ndarray, **f: Any) -> None:
+        probs = np.exp(family.log_prob(outcomes))
+        possible = probs > 0
+        self.probs = probs[possible] / probs.sum()
+        super().__init__(family, outcomes[possible], **f)
+
+    @cached_property
+    def moments(self) -> ExactMoments:
+        """Value and gradient."""
+        value = float(self.probs @ self.values)
+        grad = self.weigh(self.probs * (self.values - value))[0]
+        bad = int((~np.isfinite(self.values)).sum())
+        return ExactMoments(value, grad, self.samples, nonfinite=bad)
