@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastscore.engine.moments import ExactMoments, Moments
+from fastscore.engine.products import FOR_BASELINE, FOR_COVARIANCE, Products
 from fastscore.families import Family
-from fastscore.variance.baselines import Solution, as_baseline, solve
+from fastscore.variance.baselines import Solution, as_baseline, covariance, solve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,11 +62,15 @@ class Estimate:
         stopped: str,
         threads: int,
         seconds: float,
+        products: Products | None,
+        replay: Callable[[int], Products | None] | None,
     ) -> None:
         self._p = p
         self._wrt = wrt
         self._moments = moments
         self._direct = direct
+        self._products = products
+        self._replay = replay
         self.baseline = baseline
         self.n = moments.n
         self.seed = seed
@@ -116,7 +121,22 @@ class Estimate:
 
     @cached_property
     def _solution(self) -> Solution:
-        return solve(self._moments, self.baseline, self._chosen, self._direct)
+        return solve(
+            self._moments, self.baseline, self._chosen, self._direct,
+            lambda: self._with_products(FOR_BASELINE),
+        )  # fmt: skip
+
+    def _with_products(self, wanted: int) -> Products:
+        """Products of scores: those kept, or of the same samples run again."""
+        if self._products is None or self._products.wanted < wanted:
+            if self._replay is None:
+                raise RuntimeError(
+                    f"the run was {self.stopped}, and cannot be repeated to sum products of "
+                    "scores: run it to its end"
+                )
+            self._products = self._replay(wanted)
+        assert self._products is not None
+        return self._products
 
     def _by_name(self, flat: np.ndarray) -> Mapping[str, Any]:
         """One array per parameter, in the parameter's shape."""
@@ -147,6 +167,22 @@ class Estimate:
         """The gradient as one vector, in parameter order."""
         return self._solution.grad.copy()
 
+    def covariance(self) -> np.ndarray:
+        """Covariance matrix of the gradient, of shape (P, P) in the order of `flat`.
+
+        Its diagonal has the squares of `grad_stderr`.  The samples are drawn, and f evaluated,
+        once more for it: O(P²) sums, which other results do not need.
+
+        Raises
+        ------
+        RuntimeError
+            If the run was interrupted.
+        """
+        if isinstance(self._moments, ExactMoments):
+            return np.zeros((self._chosen.size, self._chosen.size))
+        products = self._with_products(FOR_COVARIANCE)
+        return covariance(self._moments.folded, self._solution, self._chosen, products)
+
     def interval(self, level: float = 0.95) -> Mapping[str, tuple[Any, Any]]:
         """Confidence intervals (low, high) of each gradient, of Student's t with `dof`.
 
@@ -174,7 +210,11 @@ class Estimate:
         return float(stdtrit(self.dof, (1 + level) / 2)) if self.dof else float("nan")
 
     def with_baseline(self, baseline: str | float | None) -> Estimate:
-        """The same samples under another baseline, at no cost: the sums serve them all."""
+        """The same samples under another baseline.
+
+        At no cost, since the sums serve them all, but for ``"matrix"``, for which the samples are
+        drawn, and f evaluated, once more.
+        """
         other = object.__new__(Estimate)
         kept = {k: v for k, v in self.__dict__.items() if k not in _CACHED}
         other.__dict__.update(kept, baseline=as_baseline(baseline))

@@ -13,9 +13,10 @@ from fastscore.checks import count, one_of
 from fastscore.engine import blocks, driver
 from fastscore.engine.callback import CallbackRun, blocks_of_batch
 from fastscore.engine.enumeration import MOST_OUTCOMES, CountedRun, ExactRun
-from fastscore.engine.launch import CompiledRun
+from fastscore.engine.launch import CompiledRun, FoldsRun
 from fastscore.engine.moments import ExactMoments, Moments
 from fastscore.engine.problem import Problem
+from fastscore.engine.products import FOR_BASELINE, NO_PRODUCTS, Products
 from fastscore.engine.run import Run
 from fastscore.engine.streams import key_of, seed_of
 from fastscore.engine.tiles import batch_stride, tiling
@@ -76,11 +77,13 @@ def gradient(
         what f costs.
     rng : None, int, Generator, BitGenerator or SeedSequence
         Source of randomness (SPEC 7).  One seed gives the same bits for any ``threads``.
-    baseline : {"optimal", "scalar", "mean"}, float or None
+    baseline : {"optimal", "scalar", "mean", "matrix"}, float or None
         What to subtract from f: the cross-fitted optimum per coordinate, the one scalar of
         least total variance over the parameters in ``wrt``, the leave-one-out mean (with a
-        direct term, the mean of the other folds), a constant, or nothing.  All of them leave the
-        estimator exactly unbiased.
+        direct term, the mean of the other folds), a constant, or nothing.  ``"matrix"``
+        regresses ``f s`` on all entries of the score, in O(P²) per sample and 20 P² numbers of
+        memory, on as many threads as there are folds.  All of them leave the estimator exactly
+        unbiased.
     sampling : {"iid", "counts"}
         Independent samples; or, of a discrete family with a small support, how often each
         outcome came among n of them, which says the same: f is then evaluated once at each outcome
@@ -137,21 +140,33 @@ def gradient(
     threads = None if threads is None else count("threads", threads)
     seed = seed_of(rng)
 
-    if estimator == "exact" or sampling == "counts":
-        run = _plan_enumeration(integrand, p, args, n, seed, exact=estimator == "exact")
+    run: Run
+    if estimator == "exact":
+        run = _plan_enumeration(integrand, p, args)
+    elif sampling == "counts":
+        run = _plan_enumeration(integrand, p, args, n, seed)
     else:
-        run = _plan(integrand, p, args, n, seed, threads)
+        wanted = FOR_BASELINE if baseline == "matrix" else NO_PRODUCTS
+        run = _plan(integrand, p, args, n, seed, threads, wanted)
+
+    def replay(wanted: int) -> Products | None:
+        if isinstance(run, CountedRun):
+            return run.products_by_counts()
+        again = _plan(integrand, p, args, n, seed, threads, wanted)
+        again.rounds()
+        return again.products
 
     def estimate(stopped: str) -> Estimate:
         return Estimate(
             p, wrt, run.moments, baseline,
             seed=seed, nonfinite_policy=integrand.nonfinite,
             direct=integrand.direct is not None, stopped=stopped, threads=run.workers,
-            seconds=time.perf_counter() - start,
+            seconds=time.perf_counter() - start, products=run.products,
+            replay=None if stopped == "interrupted" else replay,
         )  # fmt: skip
 
     try:
-        with progress_bar(n, progress) as advance:
+        with progress_bar(run.problem.cut.n, progress) as advance:
             run.rounds(advance)
     except KeyboardInterrupt:
         raise Interrupted(estimate("interrupted") if run.usable else None) from None
@@ -171,7 +186,7 @@ def gradient(
 
 def _plan(
     integrand: Integrand, p: Family, args: tuple[Any, ...], n: int, seed: int,
-    threads: int | None,
+    threads: int | None, products: int,
 ) -> Run:  # fmt: skip
     """Kernels, blocks and buffers for a run."""
     kind = integrand.resolve(args)
@@ -182,17 +197,17 @@ def _plan(
     f, arguments = _compiled(integrand, kind, p, args)
     if callable(f):
         problem = Problem(
-            p, cut, key, policy=policy,
+            p, cut, key, policy=policy, products=products,
             direct=blocks.NONE if direct is None else blocks.GIVEN,
             stride=batch_stride(blocks_of_batch(cut) * cut.block),
         )  # fmt: skip
         return CallbackRun(problem, f, None if direct is None else lambda x: direct(x, *args))
     problem = Problem(
-        p, cut, key, f=f, args=arguments, policy=policy,
+        p, cut, key, f=f, args=arguments, policy=policy, products=products,
         direct=blocks.NONE if direct is None
         else compile_direct(direct, kind, p.size, arguments, p.dtype),
     )  # fmt: skip
-    return CompiledRun(problem, threads)
+    return (CompiledRun if products == NO_PRODUCTS else FoldsRun)(problem, threads)
 
 
 def _compiled(integrand: Integrand, kind: str, p: Family, args: tuple[Any, ...]) -> tuple[Any, Any]:
@@ -206,10 +221,10 @@ def _compiled(integrand: Integrand, kind: str, p: Family, args: tuple[Any, ...])
 
 
 def _plan_enumeration(
-    integrand: Integrand, p: Family, args: tuple[Any, ...], n: int, seed: int, exact: bool
+    integrand: Integrand, p: Family, args: tuple[Any, ...], n: int | None = None, seed: int = 0
 ) -> Run:
-    """f at each outcome of a small support, under counts or probabilities."""
-    option = "estimator='exact'" if exact else "sampling='counts'"
+    """f at each outcome of a small support, under counts of n samples or probabilities."""
+    option = "estimator='exact'" if n is None else "sampling='counts'"
     if integrand.direct is not None:
         raise ValueError(f"{option} takes no direct term: leave it out, or sample")
     try:
@@ -218,7 +233,7 @@ def _plan_enumeration(
         raise ValueError(f"{option} needs few outcomes, and {error}: sample instead") from None
     f, arguments = _compiled(integrand, integrand.resolve(args), p, args)
     options = {"f": f, "args": arguments, "policy": POLICIES[integrand.nonfinite]}
-    if exact:
+    if n is None:
         return ExactRun(p, outcomes, **options)
     return CountedRun(p, outcomes, n, seed, **options)
 

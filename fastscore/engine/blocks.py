@@ -29,6 +29,7 @@ from fastscore.engine.memory import (
     words,
 )
 from fastscore.engine.normals import SCRATCH
+from fastscore.engine.products import NO_PRODUCTS, add_products
 from fastscore.engine.streams import STATE_WORDS, seed_stream
 
 #: sample(params, stream, scratch, x, rows, d, stride): fill a tile.
@@ -52,11 +53,12 @@ _accumulate = caller(ACCUMULATE)
 _finish = caller(FINISH)
 evaluate_tile = native_caller(INTEGRAND)
 
-#: The table: addresses of kernels, addresses of data, key of the streams, shapes, policy, and the
-#: row of the workspace's columns at which the tile starts.
-TABLE = 20
+#: The table: addresses of kernels, addresses of data, key of the streams, shapes, policy, the
+#: row of the workspace's columns at which the tile starts, and which products to add up.
+TABLE = 21
 (SAMPLE_AT, F_AT, ACCUMULATE_AT, FINISH_AT, SCORE_AT, DIRECT_AT, PARAMS_AT, INDEX_AT, ARGS_AT,
- KEY_0, KEY_1, D, STRIDE, TILE, CHUNK, BLOCK, N, SIZE, POLICY, ROW) = range(TABLE)  # fmt: skip
+ KEY_0, KEY_1, D, STRIDE, TILE, CHUNK, BLOCK, N, SIZE, POLICY, ROW,
+ PRODUCTS) = range(TABLE)  # fmt: skip
 #: In place of an address: there is no such kernel; Python has put its result there.
 NONE, GIVEN = 0, -1
 #: What to do with a non-finite f.
@@ -69,14 +71,15 @@ COUNT, SUM_W, SUM_WW, NONFINITE, FIRST = range(HEADER)
 #: Why a run may end early: f raised, a stop was asked for, f was not finite.
 RAISED, STOPPED, NOT_FINITE = 1, 2, 3
 
-# A worker's workspace: stream, scratch, then columns: f (as w), w², the tile, scores, direct term.
+# A worker's workspace: stream, scratch, then columns: f (as w), w², the tile, scores, direct term;
+# then panels, if products are wanted.
 _SCRATCH = STATE_WORDS
 COLUMNS_AT = _SCRATCH + SCRATCH
 
 
-def columns_of_workspace(d: int, size: int, fused: bool) -> int:
+def columns_of_workspace(d: int, size: int, has_scores: bool) -> int:
     """Columns of a worker's workspace; scores and direct term only where they are used."""
-    return 2 + d + (0 if fused else 2 * size)
+    return 2 + d + 2 * size * has_scores
 
 
 @plain
@@ -124,6 +127,13 @@ def scores_of(table, workspace):
 def direct_of(table, workspace):
     """Columns of the direct term."""
     return _column(table, workspace, 2 + table[D] + table[SIZE])
+
+
+@plain
+def _panels_of(table, workspace):
+    """Panels of scores and terms, in which products are formed."""
+    columns = 2 + table[D] + 2 * table[SIZE]
+    return offset(workspace, COLUMNS_AT + columns * table[STRIDE])
 
 
 @plain
@@ -240,15 +250,23 @@ def _clear(columns, count, stride, rows):
 
 
 @plain
+def _write_scores(table, workspace, rows):
+    """Score columns of the tile."""
+    stride, s = table[STRIDE], scores_of(table, workspace)
+    _clear(s, table[SIZE], stride, rows)
+    score_tile(
+        table[SCORE_AT],
+        (floats_at(table[PARAMS_AT]), x_of(table, workspace), rows, table[D], stride,
+         integers_at(table[INDEX_AT]), s),
+    )  # fmt: skip
+
+
+@plain
 def _contract(table, workspace, rows, sums):
     """The general way: score columns, direct columns, then five sums of each."""
     stride, size = table[STRIDE], table[SIZE]
     x, s, direct = x_of(table, workspace), scores_of(table, workspace), direct_of(table, workspace)
-    _clear(s, size, stride, rows)
-    score_tile(
-        table[SCORE_AT],
-        (floats_at(table[PARAMS_AT]), x, rows, table[D], stride, integers_at(table[INDEX_AT]), s),
-    )
+    _write_scores(table, workspace, rows)
     if table[DIRECT_AT] == NONE:
         _clear(direct, size, stride, rows)
     elif table[DIRECT_AT] != GIVEN:
@@ -267,8 +285,8 @@ def _contract(table, workspace, rows, sums):
 
 
 @plain
-def absorb_tile(table, workspace, rows, first, reference, slot):
-    """Add one tile, of which f is known, to a slot."""
+def absorb_tile(table, workspace, rows, first, reference, slot, products):
+    """Add one tile, of which f is known, to a slot, and to the products of its fold."""
     w, ww = vector(w_of(table, workspace), rows), vector(ww_of(table, workspace), rows)
     sum_w, sum_ww = _centre(w, ww, rows, reference)
     if not math.isfinite(sum_ww):  # so a finite f costs no check of its own
@@ -277,7 +295,21 @@ def absorb_tile(table, workspace, rows, first, reference, slot):
     slot[COUNT] += rows
     slot[SUM_W] += sum_w
     slot[SUM_WW] += sum_ww
-    sums = offset(slot, HEADER)
+    status = _add_sums(table, workspace, rows, sum_w, sum_ww, offset(slot, HEADER))
+    if status == 0 and table[PRODUCTS] != NO_PRODUCTS:
+        if table[ACCUMULATE_AT] != NONE:
+            _write_scores(table, workspace, rows)
+        add_products(
+            table[PRODUCTS], w_of(table, workspace), scores_of(table, workspace),
+            direct_of(table, workspace), table[DIRECT_AT] != NONE, rows, table[SIZE],
+            table[STRIDE], _panels_of(table, workspace), products,
+        )  # fmt: skip
+    return status
+
+
+@plain
+def _add_sums(table, workspace, rows, sum_w, sum_ww, sums):
+    """The five sums of a tile."""
     if table[ACCUMULATE_AT] == NONE:
         return _contract(table, workspace, rows, sums)
     _accumulate(
@@ -300,8 +332,11 @@ def finish(table, slot):
 
 
 @plain
-def run_block(table, workspace, reference, block, stop, slot):
-    """All tiles of one block into its slot, or those before a stop; returns why not all, or 0."""
+def run_block(table, workspace, reference, block, stop, slot, products):
+    """All tiles of one block into its slot and its fold's products, or those before a stop.
+
+    Returns why not all, or 0.
+    """
     for j in range(HEADER + 5 * table[SIZE]):
         slot[j] = 0.0
     start_stream(table, workspace, block)
@@ -311,8 +346,9 @@ def run_block(table, workspace, reference, block, stop, slot):
         rows = min(table[TILE], last - start)
         sample(table, workspace, rows)
         done, status = evaluate(table, workspace, rows, stop)
-        if status != RAISED and absorb_tile(table, workspace, done, start, reference, slot) != 0:
-            status = RAISED
+        if status != RAISED:
+            failed = absorb_tile(table, workspace, done, start, reference, slot, products)
+            status = RAISED if failed != 0 else status
         if status != 0:
             break
     finish(table, slot)

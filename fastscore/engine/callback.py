@@ -69,7 +69,7 @@ class CallbackRun(Run):
             for block in batch:
                 if not driver.absorb(
                     problem.table, workspace, self.reference, block, (block - first) * cut.block,
-                    self.flags, slot, self.sums,
+                    self.flags, slot, self.sums, self._products,
                 ):  # fmt: skip
                     return
             if progress is not None:

@@ -78,10 +78,10 @@ def _run(table, reference, first, last, stop, flags, workspaces, slots, statuses
         for worker in prange(workers):
             i = take_next(pointer(counter))
             while i < count:
+                slot = pointer(slots[i])  # there are no products: it stands in for them
                 statuses[i] = run_block(
-                    table, pointer(workspaces[worker]), reference, begin + i, stop,
-                    pointer(slots[i]),
-                )  # fmt: skip
+                    table, pointer(workspaces[worker]), reference, begin + i, stop, slot, slot
+                )
                 i = take_next(pointer(counter))
         good = 0
         while good < count and _check(table, slots[good], statuses[good], begin + good, flags):
@@ -100,6 +100,39 @@ def _run(table, reference, first, last, stop, flags, workspaces, slots, statuses
 run_serial = Entry(_run)
 #: The same under ``prange``.
 run_parallel = Entry(_run, parallel=True)
+
+
+def _run_folds(table, reference, first, last, folds, stop, flags, workspaces, slots, sums,
+               products):  # fmt: skip
+    """The same with products, which are too large for a slot per block.
+
+    So a worker takes a fold, of those from ``folds[0]`` to ``folds[1]``, and runs its blocks in
+    order.  ``flags`` has a row per fold.
+    """
+    workers, count = workspaces.shape[0], sums.shape[0]
+    counter = np.zeros(1, np.int64)
+    counter[0] = folds[0]
+    for worker in prange(workers):
+        fold = take_next(pointer(counter))
+        while fold < folds[1]:
+            flags[fold, MERGED] = last
+            for block in range(first + (fold - first) % count, last, count):
+                status = run_block(
+                    table, pointer(workspaces[worker]), reference, block, stop,
+                    pointer(slots[worker]), pointer(products[fold]),
+                )  # fmt: skip
+                if not _check(table, slots[worker], status, block, flags[fold]):
+                    break
+                _add(sums[fold], slots[worker], 0, sums.shape[1])
+                if status != 0:
+                    break
+            fold = take_next(pointer(counter))
+
+
+#: Folds on the calling thread alone.
+run_folds_serial = Entry(_run_folds)
+#: The same under ``prange``.
+run_folds_parallel = Entry(_run_folds, parallel=True)
 
 
 @entry
@@ -145,7 +178,7 @@ def evaluate_given(table, workspace, rows, stop, flags):
 
 
 @entry
-def absorb(table, workspace, reference, block, begin, flags, slot, sums):
+def absorb(table, workspace, reference, block, begin, flags, slot, sums, products):
     """Add one block whose f, and direct term, Python has put into the workspace's columns."""
     base = pointer(workspace)
     slot[:] = 0.0
@@ -153,7 +186,10 @@ def absorb(table, workspace, reference, block, begin, flags, slot, sums):
     for start in range(first, last, table[TILE]):
         table[ROW] = begin + start - first
         rows = min(table[TILE], last - start)
-        absorb_tile(table, base, rows, start, reference, pointer(slot))
+        absorb_tile(
+            table, base, rows, start, reference, pointer(slot),
+            pointer(products[block % sums.shape[0]]),
+        )  # fmt: skip
     finish(table, pointer(slot))
     if not _check(table, slot, 0, block, flags):
         return False

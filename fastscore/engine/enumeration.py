@@ -20,6 +20,7 @@ from fastscore.engine.callback import call_f
 from fastscore.engine.launch import ROUND, reference_value, watch
 from fastscore.engine.moments import CountedMoments, ExactMoments, Moments
 from fastscore.engine.problem import Problem
+from fastscore.engine.products import Products, products_of_outcomes
 from fastscore.engine.run import Run
 from fastscore.engine.tiles import FOLDS, batch_stride, tile_rows, tiling
 
@@ -110,7 +111,10 @@ class _Enumeration(Run):
         problem, workspace = self._weighing
         sums, flags = np.zeros((1, problem.slot)), np.zeros(driver.FLAGS, np.int64)
         problem.columns(workspace)[0][: len(weights)] = weights
-        driver.absorb(problem.table, workspace, 0.0, 0, 0, flags, np.empty(problem.slot), sums)
+        driver.absorb(
+            problem.table, workspace, 0.0, 0, 0, flags, np.empty(problem.slot), sums,
+            problem.products_by_fold(),
+        )  # fmt: skip
         return Moments(sums, 0.0).scores[0, [1, 3]]
 
     @property
@@ -148,25 +152,34 @@ class CountedRun(_Enumeration):
     @cached_property
     def moments(self) -> Moments:
         """Of all samples as one fold; of several when a baseline needs them."""
-        finite = np.isfinite(self.values)
-        kept = finite if self.policy == blocks.OMIT else np.full(finite.shape, True)
         self.reference = reference_value(self.values)
         return CountedMoments(
-            self._sums([self.counts], kept), self.reference, lambda: self._folds(kept)
+            self._sums([self.counts]), self.reference, lambda: self._sums(self._counts_by_fold)
         )
 
-    def _folds(self, kept: np.ndarray) -> np.ndarray:
-        """Sums by fold, to which each sample is assigned at random.
-
-        Each of an outcome's samples falls into any fold with equal probability: another
-        multinomial.
-        """
+    @cached_property
+    def _counts_by_fold(self) -> np.ndarray:
+        """Each of an outcome's samples falls into any fold alike: another multinomial."""
         folds = min(FOLDS, int(self.counts.sum()))
-        return self._sums(self._rng.multinomial(self.counts, np.full(folds, 1 / folds)).T, kept)
+        return self._rng.multinomial(self.counts, np.full(folds, 1 / folds)).T
 
-    def _sums(self, folds: Any, kept: np.ndarray) -> np.ndarray:
+    def products_by_counts(self) -> Products:
+        """Products of scores by fold."""
+        w, counts = self._centred(), self._counts_by_fold * self._kept
+        return products_of_outcomes(self.problem.family.score(self.outcomes), w, counts)
+
+    @property
+    def _kept(self) -> np.ndarray:
+        """Outcomes that count."""
+        return np.isfinite(self.values) | (self.policy != blocks.OMIT)
+
+    def _centred(self) -> np.ndarray:
+        """w, which is 0 at an outcome that is left out."""
+        return np.where(self._kept, self.values, self.reference) - self.reference
+
+    def _sums(self, folds: Any) -> np.ndarray:
         """The sums of folds given by their counts."""
-        w = np.where(kept, self.values, 0.0) - self.reference
+        w, kept = self._centred(), self._kept
         sums = np.zeros((len(folds), self.problem.slot))
         rows = Moments(sums, 0.0).scores
         for counts, header, (s, f, ss, fs, ff) in zip(folds, sums, rows, strict=True):

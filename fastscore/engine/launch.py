@@ -14,11 +14,13 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
+from itertools import pairwise
 
 import numba
 import numpy as np
 
 from fastscore.engine import blocks, driver
+from fastscore.engine.jit import Entry
 from fastscore.engine.memory import aligned
 from fastscore.engine.problem import Problem
 from fastscore.engine.run import Run
@@ -28,6 +30,7 @@ ROUND = 0.05
 #: Seconds of work below which threads cost more than they bring.
 _WORTH_THREADS = 2e-4
 _SECONDS_PER_ELEMENT = 2e-9
+_SECONDS_PER_PRODUCT = 5e-11
 #: Slots per worker: many, so that workers rarely wait for each other, unless they are large.
 _IN_FLIGHT = 256
 _PILOT_ROWS = 16
@@ -54,7 +57,7 @@ class CompiledRun(Run):
         self.stop = np.zeros(1, np.int64)
         self.workspaces = problem.workspaces(1)
         self.reference, cost = _pilot(problem, self.workspaces[0], self.stop)
-        self.cost = cost + problem.cut.d * _SECONDS_PER_ELEMENT
+        self.cost = cost + self._cost_of_sums()
         self.workers = self._workers(threads)
         self.parallel = self.workers > 1 and prange_is_safe()
         if self.workers > 1:
@@ -64,7 +67,16 @@ class CompiledRun(Run):
         cut = self.problem.cut
         if cut.blocks == 1 or threads == 1 or cut.n * self.cost < _WORTH_THREADS:
             return 1
-        return min(cut.blocks, numba.get_num_threads() if threads is None else threads)
+        return min(self._shares, numba.get_num_threads() if threads is None else threads)
+
+    @property
+    def _shares(self) -> int:
+        """Parts of the work that threads may take."""
+        return self.problem.cut.blocks
+
+    def _cost_of_sums(self) -> float:
+        """Seconds per sample, roughly, beside drawing it and evaluating f."""
+        return self.problem.cut.d * _SECONDS_PER_ELEMENT
 
     def rounds(self, progress: Callable[[int], None] | None = None) -> None:
         """Run all blocks, each round no longer than Ctrl-C may have to wait."""
@@ -141,6 +153,46 @@ class CompiledRun(Run):
                         self.flags[driver.MERGED] = merged
                     if len(failed) or self.stop[0]:
                         return
+
+        return work
+
+
+class FoldsRun(CompiledRun):
+    """The same with products of scores: each fold is one thread's work, its blocks in order."""
+
+    @property
+    def _shares(self) -> int:
+        return self.problem.cut.folds
+
+    def _cost_of_sums(self) -> float:
+        return super()._cost_of_sums() + self.problem.family.size**2 * _SECONDS_PER_PRODUCT
+
+    def _driver(self) -> Callable[[int, int], None]:
+        folds, workers = self.problem.cut.folds, self.workers
+        flags = np.zeros((folds, driver.FLAGS), np.int64)
+        slots = aligned(workers, self.problem.slot)
+
+        def run(
+            entry: Entry, blocks: tuple[int, int], which: tuple[int, int], worker: slice
+        ) -> None:
+            entry(
+                self.problem.table, self.reference, *blocks, which, self.stop, flags,
+                self.workspaces[worker], slots[worker], self.sums, self._products,
+            )  # fmt: skip
+
+        def work(first: int, last: int) -> None:
+            if self.parallel or workers == 1:
+                entry = driver.run_folds_parallel if self.parallel else driver.run_folds_serial
+                run(entry, (first, last), (0, folds), slice(workers))
+            else:
+                ends = [folds * i // workers for i in range(workers + 1)]
+                each = [slice(i, i + 1) for i in range(workers)]
+                share = partial(run, driver.run_folds_serial, (first, last))
+                with ThreadPoolExecutor(workers) as pool:
+                    list(pool.map(share, pairwise(ends), each))
+            failed = flags[flags[:, driver.STATUS] != 0]
+            at = np.argmin(failed[:, driver.FAILED]) if len(failed) else None
+            self.flags[:] = flags[0] if at is None else failed[at]
 
         return work
 

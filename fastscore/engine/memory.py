@@ -242,6 +242,22 @@ def transpose_8x8(typingctx, source, source_stride, target, target_stride):
     return types.void(floats, i8, floats, i8), codegen
 
 
+@plain
+def copy_rows(columns, start, rows, count, stride, panel, width):
+    """Rows of what is stored by columns, one behind the other, ``width`` apart in a panel.
+
+    Of integers the bits are moved.
+    """
+    square = rows // 8 * 8
+    for k in range(0, count // 8 * 8, 8):
+        for t in range(0, square, 8):
+            source = offset(columns, k * stride + start + t)
+            transpose_8x8(source, stride, offset(panel, t * width + k), width)
+    for k in range(count):
+        for t in range(square if k < count // 8 * 8 else 0, rows):
+            panel[t * width + k] = columns[k * stride + start + t]
+
+
 def caller(signature: Any) -> Any:
     """An intrinsic ``call(address, arguments)`` of a C function of that signature."""
 

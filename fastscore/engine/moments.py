@@ -66,6 +66,16 @@ class Moments:
         return self.sums[:, :HEADER].sum(axis=0)
 
     @property
+    def units(self) -> np.ndarray:
+        """Units of each fold."""
+        return self.sums[:, COUNT]
+
+    @property
+    def w_by_fold(self) -> np.ndarray:
+        """Σ w of each fold."""
+        return self.sums[:, SUM_W]
+
+    @property
     def n(self) -> int:
         """Units in all folds."""
         return int(self.total[COUNT])

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastscore.engine import blocks
 from fastscore.engine.memory import aligned
+from fastscore.engine.products import NO_PRODUCTS, empty_products, panel_doubles
 from fastscore.engine.tiles import Tiling, stride_of
 
 
@@ -29,6 +30,8 @@ class Problem:
         Arguments of f, packed as words.
     policy : int
         What to do with a non-finite f.
+    products : int
+        Which products of scores to add up, see ``products``.
     stride : int, optional
         Rows that a workspace's columns hold, that of one tile by default.
     """
@@ -43,6 +46,7 @@ class Problem:
         direct: int = blocks.NONE,
         args: Any = None,
         policy: int = blocks.RAISE,
+        products: int = NO_PRODUCTS,
         stride: int | None = None,
     ) -> None:
         self.family = family
@@ -51,6 +55,8 @@ class Problem:
         self.args = args  # with the family, kept alive for as long as the table has addresses
         self.stride = cut.stride if stride is None else stride
         self.fused = direct == blocks.NONE and not family.shares
+        self.products = products
+        self.has_scores = not self.fused or products != NO_PRODUCTS
         self.table = np.array(
             [
                 family.sample_kernel.address,
@@ -59,7 +65,7 @@ class Problem:
                 family.finish_kernel.address
                 if self.fused and family.finish_kernel is not None
                 else blocks.NONE,
-                blocks.NONE if self.fused else family.score_kernel.address,
+                family.score_kernel.address if self.has_scores else blocks.NONE,
                 direct,
                 family.packed_at,
                 family.index_at,
@@ -74,6 +80,7 @@ class Problem:
                 family.size,
                 policy,
                 0,
+                products,
             ],
             dtype=np.int64,
         )
@@ -85,14 +92,20 @@ class Problem:
 
     def workspaces(self, workers: int) -> np.ndarray:
         """A row to work in per worker."""
-        columns = blocks.columns_of_workspace(self.cut.d, self.family.size, self.fused)
-        return aligned(workers, blocks.COLUMNS_AT + columns * self.stride)
+        size = self.family.size
+        columns = blocks.columns_of_workspace(self.cut.d, size, self.has_scores)
+        panels = panel_doubles(size) if self.products != NO_PRODUCTS else 0
+        return aligned(workers, blocks.COLUMNS_AT + columns * self.stride + panels)
+
+    def products_by_fold(self) -> np.ndarray:
+        """Zeroed room for products, a row per fold."""
+        return empty_products(self.cut.folds, self.family.size, self.products)
 
     def columns(self, workspace: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Values of f (rows,), samples (d, rows) and direct term (P, rows) of a workspace."""
-        columns = workspace[blocks.COLUMNS_AT :]
-        columns = columns[: columns.size // self.stride * self.stride].reshape(-1, self.stride)
         d, size = self.cut.d, self.family.size
+        count = blocks.columns_of_workspace(d, size, self.has_scores)
+        columns = workspace[blocks.COLUMNS_AT :][: count * self.stride].reshape(count, -1)
         samples = columns[2 : 2 + d].view(self.family.dtype)
         return columns[0], samples, columns[2 + d + size : 2 + d + 2 * size]
 

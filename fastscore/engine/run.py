@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fastscore.engine import driver
+from fastscore.engine import blocks, driver
 from fastscore.engine.draw import draw_block
 from fastscore.engine.moments import ExactMoments, Moments
 from fastscore.engine.problem import Problem
+from fastscore.engine.products import NO_PRODUCTS, Products, as_products
 
 
 class Run(ABC):
@@ -34,6 +35,7 @@ class Run(ABC):
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.sums = np.zeros((problem.cut.folds, problem.slot))
+        self._products = problem.products_by_fold()
         self.flags = np.zeros(driver.FLAGS, np.int64)
 
     @abstractmethod
@@ -44,6 +46,15 @@ class Run(ABC):
     def moments(self) -> Moments | ExactMoments:
         """The sums, as an estimate takes them."""
         return Moments(self.sums, self.reference)
+
+    @property
+    def products(self) -> Products | None:
+        """Products of scores by fold, if the problem asks for them."""
+        problem = self.problem
+        if problem.products == NO_PRODUCTS:
+            return None
+        direct = problem.table[blocks.DIRECT_AT] != blocks.NONE
+        return as_products(self._products, problem.family.size, bool(direct), problem.products)
 
     @property
     def usable(self) -> bool:

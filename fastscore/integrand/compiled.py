@@ -18,17 +18,16 @@ from numba.core import errors
 from numba.extending import intrinsic
 
 from fastscore.engine.blocks import INTEGRAND
-from fastscore.engine.jit import plain
 from fastscore.engine.memory import (
     as_floats,
     as_integers,
     caller,
+    copy_rows,
     floats,
     integers,
     line_of,
     offset,
     pointer,
-    transpose_8x8,
     view_maker,
 )
 from fastscore.engine.tiles import FEW_COLUMNS, stride_of
@@ -75,18 +74,6 @@ _writable_rows = view_maker(2, "C")
 _column_batch = view_maker(2, "A", readonly=True)
 
 
-@plain
-def _copy_rows(x, start, rows, d, stride, panel):
-    """Rows of a tile that is stored by columns, made contiguous; of integers the bits are moved."""
-    square = rows // 8 * 8
-    for k in range(0, d // 8 * 8, 8):
-        for t in range(0, square, 8):
-            transpose_8x8(offset(x, k * stride + start + t), stride, offset(panel, t * d + k), d)
-    for k in range(d):
-        for t in range(square if k < d // 8 * 8 else 0, rows):
-            panel[t * d + k] = x[k * stride + start + t]
-
-
 _COLUMNS = """
 def evaluate(x, out, rows, d, stride, args):
     {names}= unpack(args)
@@ -103,7 +90,7 @@ def evaluate(x, out, rows, d, stride, args):
     panel = line_of(pointer(buffer))
     for start in range(0, rows, PANEL):
         count = min(PANEL, rows - start)
-        copy_rows(x, start, count, d, stride, panel)
+        copy_rows(x, start, count, d, stride, panel, d)
         {body}
     buffer[0] = 0.0
 """
@@ -270,7 +257,7 @@ def _build(
     scope = {
         "unpack": unpacker(argument_types), "items": _ITEMS[dtype], "row": _writable_row,
         "real": _real, "nothing": _nothing, "offset": offset, "pointer": pointer,
-        "line_of": line_of, "copy_rows": _copy_rows, "empty": np.empty, "nan": math.nan,
+        "line_of": line_of, "copy_rows": copy_rows, "empty": np.empty, "nan": math.nan,
         "PANEL": _PANEL, **scope,
     }  # fmt: skip
     names = "".join(f"a{i}, " for i in range(len(argument_types)))

@@ -7,6 +7,7 @@ included, and the estimator is exactly unbiased for any number of samples.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,11 @@ import numpy as np
 
 from fastscore.engine.jit import entry, plain
 from fastscore.engine.moments import ExactMoments, Moments
+from fastscore.engine.products import Products
+from fastscore.variance import matrix
 
 #: Estimated coefficients by name; a number or None is a constant.
-BASELINES = ("mean", "scalar", "optimal")
+BASELINES = ("mean", "scalar", "optimal", "matrix")
 _CONSTANT, _LEAVE_ONE_OUT, _FOLD_MEAN, _SCALAR, _COORDINATE = range(5)
 
 #: With this many units or fewer in the other folds their mean is used, not the optimum.
@@ -49,10 +52,18 @@ class Solution:
     stderr: np.ndarray
     #: Variance without a baseline over the variance with it.
     variance_ratio: np.ndarray
+    #: What multiplied the score in each fold: (folds, chosen), or matrices (folds, chosen, P).
+    coefficients: np.ndarray
+    #: What the sums were multiplied by: N/(N − 1) for the leave-one-out mean.
+    inflation: float = 1.0
 
 
 def solve(
-    moments: Moments | ExactMoments, baseline: str | float | None, chosen: np.ndarray, direct: bool
+    moments: Moments | ExactMoments,
+    baseline: str | float | None,
+    chosen: np.ndarray,
+    direct: bool,
+    products: Callable[[], Products],
 ) -> Solution:
     """Gradient with a baseline.
 
@@ -60,19 +71,24 @@ def solve(
     ----------
     moments : Moments or ExactMoments
         Sums by fold; of an exact gradient no baseline changes anything.
-    baseline : {"mean", "scalar", "optimal"}, float or None
+    baseline : {"mean", "scalar", "optimal", "matrix"}, float or None
         The leave-one-out mean of f, ``Σ (f − f̄) s / (N − 1)`` (with a direct term, the mean of
         the other folds); the scalar of least total variance over the chosen coordinates,
-        ``E[f ‖s‖²]/E[‖s‖²]``; the optimum per coordinate ``E[f s²]/E[s²]``; a constant.
+        ``E[f ‖s‖²]/E[‖s‖²]``; the optimum per coordinate ``E[f s²]/E[s²]``; the regression on the
+        whole score; a constant.
     chosen : ndarray of int
         Score coordinates to solve for.
     direct : bool
         Whether F has a direct term.
+    products : callable
+        Gives the products of scores, which ``"matrix"`` needs.
     """
     if isinstance(moments, ExactMoments):
         grad = moments.grad[chosen]
-        return Solution(grad, np.zeros_like(grad), np.ones_like(grad))
-    constant = -moments.reference
+        return Solution(grad, np.zeros_like(grad), np.ones_like(grad), np.zeros((1, chosen.size)))
+    if baseline == "matrix" and moments.n > 1:
+        return _solve_matrix(moments.folded, products(), chosen)
+    constant, inflation = -moments.reference, 1.0
     if baseline is None or (isinstance(baseline, str) and moments.n == 1):
         kind = _CONSTANT
     elif isinstance(baseline, str):
@@ -81,19 +97,51 @@ def solve(
             kind = _FOLD_MEAN  # leaving one out scales F, and would scale the direct term too
     else:
         kind, constant = _CONSTANT, baseline - moments.reference
+    if kind == _LEAVE_ONE_OUT:  # (w_u − w̄) N/(N − 1) is w_u less the mean of all others
+        inflation = moments.n / (moments.n - 1)
     if kind >= _FOLD_MEAN:
         moments = moments.folded
-    out = np.empty((3, chosen.size))
-    _solve(moments.sums, moments.scores, chosen, kind, constant, moments.reference, out)
-    return Solution(*out)
+    out, b = np.empty((3, chosen.size)), np.empty((len(moments.sums), chosen.size))
+    _solve(
+        moments.sums, moments.scores, chosen, kind, constant, moments.reference, inflation, out, b
+    )
+    grad, stderr, ratio = out
+    return Solution(grad, stderr, ratio, b, inflation)
+
+
+def _solve_matrix(moments: Moments, products: Products, chosen: np.ndarray) -> Solution:
+    c = matrix.coefficients(moments, products, chosen)
+    grad, variance = matrix.gradient(moments, products, c, chosen)
+    without = solve(moments, None, chosen, products.direct, lambda: products).stderr ** 2
+    ratio = np.where(without > 0, np.inf, 1.0)
+    np.divide(without, variance, out=ratio, where=variance > 0)
+    return Solution(grad, np.sqrt(variance), ratio, c)
+
+
+def covariance(
+    moments: Moments, solution: Solution, chosen: np.ndarray, products: Products
+) -> np.ndarray:
+    """Covariance matrix of the gradient of a solution."""
+    if moments.n < 2:
+        return np.full((chosen.size, chosen.size), np.nan)
+    c = solution.coefficients
+    if c.ndim == 2:
+        each = np.arange(chosen.size)
+        folds = len(products.sums)
+        c = np.zeros((folds, chosen.size, products.size))
+        c[:, each, chosen] = solution.coefficients
+    total = moments.n
+    out = matrix.covariance(products, c, chosen, solution.grad / solution.inflation, total)
+    out *= solution.inflation**2
+    np.fill_diagonal(out, solution.stderr**2)
+    return out
 
 
 @entry
 def _solve(header: Any, scores: Any, chosen: Any, kind: int, constant: float, reference: float,
-           out: Any) -> None:  # fmt: skip
+           inflation: float, out: Any, b: Any) -> None:  # fmt: skip
     folds, units, w = header.shape[0], header[:, 0], header[:, 1]
     total = units.sum()
-    b = np.empty((chosen.size, folds))
     if kind == _CONSTANT:
         b[:] = constant
     elif kind == _LEAVE_ONE_OUT:
@@ -103,14 +151,12 @@ def _solve(header: Any, scores: Any, chosen: Any, kind: int, constant: float, re
         for fold in range(folds):
             others = total - units[fold]
             mean = (w.sum() - w[fold]) / others if others > 0 else -reference
-            _coefficients(all_scores, scores[fold], chosen, others, mean, kind, b[:, fold])
+            _coefficients(all_scores, scores[fold], chosen, others, mean, kind, b[fold])
     without = np.full(folds, -reference)
-    # (w_u − w̄) N/(N − 1) is w_u less the mean of all others.
-    inflation = total / (total - 1) if kind == _LEAVE_ONE_OUT else 1.0
     for i in range(chosen.size):
         s = scores[:, :, chosen[i]]
         _, var0 = _with_coefficients(s, without, total)
-        g, var = _with_coefficients(s, b[i], total)
+        g, var = _with_coefficients(s, b[:, i], total)
         g, var = g * inflation, var * inflation * inflation
         if total < 2:
             var0 = var = np.nan

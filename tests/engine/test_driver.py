@@ -6,6 +6,7 @@ from numba import njit
 
 import fastscore as fs
 from fastscore.engine import launch
+from fastscore.engine.streams import key_of
 from fastscore.engine.tiles import FOLDS, stride_of, tile_rows, tiling
 
 
@@ -97,6 +98,6 @@ def test_memory_does_not_grow_with_n():
     sizes = set()
     for n in (10**5, 10**9):
         cut = tiling(n, p.d)
-        problem = launch.Problem(p, cut, launch.key_of(0))
+        problem = launch.Problem(p, cut, key_of(0))
         sizes.add((problem.workspaces(2).size, problem.slot, cut.folds))
     assert len(sizes) == 1

@@ -1,0 +1,221 @@
+"""Products of scores: ``Σ s sᵀ``, ``Σ F sᵀ`` and ``Σ F Fᵀ``, of shape (P, P), for each fold.
+
+Rows of scores s and of ``F = w s + direct`` are laid out in panels, whose products are added up
+in blocks that live in registers.  Only blocks on or below the diagonal are computed: what is above
+it follows by symmetry, of ``F sᵀ`` under a direct term from its transposed product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from llvmlite import binding, ir
+from numba import types
+from numba.core import config
+from numba.extending import intrinsic
+
+from fastscore.engine.jit import elementwise, plain
+from fastscore.engine.memory import copy_rows, floats, i8, offset, vector
+
+#: Rows of a panel: with them the panels of some hundred entries stay in the second cache.
+PANEL = 128
+#: Panels and products are padded to a multiple of this many entries.
+_PADDING = 16
+
+#: The products of a fold; the third is computed under a direct term, the last if it is asked for.
+SCORES, TERMS_SCORES, SCORES_TERMS, TERMS = range(4)
+KINDS = 4
+#: Which products to add up: none, those of the matrix baseline, or all, for a covariance.
+NO_PRODUCTS, FOR_BASELINE, FOR_COVARIANCE = range(3)
+
+
+def padded(size: int) -> int:
+    """Doubles from one row of a panel or product to the next."""
+    return -(-size // _PADDING) * _PADDING
+
+
+def panel_doubles(size: int) -> int:
+    """Room for the panels of s and F."""
+    return 2 * PANEL * padded(size)
+
+
+@dataclass(frozen=True)
+class Products:
+    """Products by fold.
+
+    Attributes
+    ----------
+    sums : ndarray of shape (folds, KINDS, P', P')
+        As they were added up, P' being P padded.
+    size : int
+        P.
+    direct : bool
+        Whether F has a direct term.
+    wanted : int
+        Which of them were added up.
+    """
+
+    sums: np.ndarray
+    size: int
+    direct: bool
+    wanted: int
+
+    def scores(self, fold: int) -> np.ndarray:
+        """``Σ s sᵀ``."""
+        return self._whole(fold, SCORES, SCORES)
+
+    def terms_scores(self, fold: int) -> np.ndarray:
+        """``Σ F sᵀ``."""
+        return self._whole(fold, TERMS_SCORES, SCORES_TERMS if self.direct else TERMS_SCORES)
+
+    def terms(self, fold: int) -> np.ndarray:
+        """``Σ F Fᵀ``."""
+        return self._whole(fold, TERMS, TERMS)
+
+    def _whole(self, fold: int, below: int, above: int) -> np.ndarray:
+        products = self.sums[fold, :, : self.size, : self.size]
+        return np.tril(products[below]) + np.tril(products[above], -1).T
+
+
+def _lanes() -> int:
+    """Doubles of a vector register of the CPU that is compiled for."""
+    features = config.CPU_FEATURES
+    if features is None:
+        features = binding.get_host_cpu_features().flatten()
+    return 8 if "+avx512f" in features else 4
+
+
+@intrinsic
+def _block_sides(typingctx):
+    """Rows and columns of a block of a product that fits the registers."""
+    result = types.UniTuple(i8, 2)
+
+    def codegen(context, builder, signature, args):
+        lanes = _lanes()
+        sides = [context.get_constant(i8, side) for side in (lanes, 2 * lanes)]
+        return context.make_tuple(builder, result, sides)
+
+    return result(), codegen
+
+
+@intrinsic
+def _add_block(typingctx, a, b, width, rows, out):
+    """Add ``Σ_t a[t, i] b[t, j]`` of one block to ``out``; row strides are ``width``."""
+
+    def codegen(context, builder, signature, args):
+        a, b, width, rows, out = args
+        lanes = _lanes()
+        word, lane_type = ir.IntType(64), ir.VectorType(ir.DoubleType(), lanes)
+        same = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+
+        def at(base, row, column):
+            index = builder.add(builder.mul(row, width), ir.Constant(word, column))
+            return builder.gep(base, [index])
+
+        def vectors(base, row):
+            return [
+                builder.bitcast(at(base, row, start), lane_type.as_pointer())
+                for start in (0, lanes)
+            ]
+
+        outs = [p for i in range(lanes) for p in vectors(out, ir.Constant(word, i))]
+        before = builder.block
+        loop = builder.append_basic_block("panel")
+        after = builder.append_basic_block("panel.done")
+        first = [builder.load(p, align=8) for p in outs]
+        builder.branch(loop)
+
+        builder.position_at_end(loop)
+        row = builder.phi(word)
+        sums = [builder.phi(lane_type) for _ in outs]
+        columns = [builder.load(p, align=8) for p in vectors(b, row)]
+        following = []
+        for i in range(lanes):
+            one = builder.insert_element(
+                ir.Constant(lane_type, ir.Undefined), builder.load(at(a, row, i)),
+                ir.Constant(ir.IntType(32), 0),
+            )  # fmt: skip
+            factor = builder.shuffle_vector(one, one, same)
+            for j, column in enumerate(columns):
+                product = builder.fmul(factor, column, flags=("contract",))
+                following.append(builder.fadd(sums[2 * i + j], product, flags=("contract",)))
+        next_row = builder.add(row, ir.Constant(word, 1))
+        row.add_incoming(ir.Constant(word, 0), before)
+        row.add_incoming(next_row, loop)
+        for phi, start, value in zip(sums, first, following, strict=True):
+            phi.add_incoming(start, before)
+            phi.add_incoming(value, loop)
+        builder.cbranch(builder.icmp_signed("<", next_row, rows), loop, after)
+
+        builder.position_at_end(after)
+        for p, value in zip(outs, following, strict=True):
+            builder.store(value, p, align=8)
+        return context.get_dummy_value()
+
+    return types.void(floats, floats, i8, i8, floats), codegen
+
+
+@plain
+def _add_product(a, b, rows, width, out):
+    """Add ``aᵀ b`` to ``out``, as far as it is on or below the diagonal."""
+    high, wide = _block_sides()
+    for j in range(0, width, wide):
+        for i in range(j // high * high, width, high):
+            _add_block(offset(a, i), offset(b, j), width, rows, offset(out, i * width + j))
+
+
+@elementwise
+def _terms(w, direct, s, terms, rows, width):
+    """``F = w s + direct``, of which ``terms`` holds the direct term."""
+    for t in range(rows):
+        value = w[t]
+        row, out = vector(offset(s, t * width), width), vector(offset(terms, t * width), width)
+        for j in range(width):
+            out[j] = value * row[j] + (out[j] if direct else 0.0)
+
+
+@plain
+def add_products(wanted, w, s, direct, has_direct, rows, size, stride, panels, products):
+    """Add the products of a tile, given by columns of scores and of the direct term."""
+    width = -(-size // _PADDING) * _PADDING
+    area = width * width
+    terms = offset(panels, PANEL * width)
+    for j in range(2 * PANEL * width):
+        panels[j] = 0.0
+    for start in range(0, rows, PANEL):
+        count = min(PANEL, rows - start)
+        copy_rows(s, start, count, size, stride, panels, width)
+        if has_direct:
+            copy_rows(direct, start, count, size, stride, terms, width)
+        _terms(offset(w, start), has_direct, panels, terms, count, width)
+        _add_product(panels, panels, count, width, offset(products, SCORES * area))
+        _add_product(terms, panels, count, width, offset(products, TERMS_SCORES * area))
+        if has_direct:
+            _add_product(panels, terms, count, width, offset(products, SCORES_TERMS * area))
+        if wanted == FOR_COVARIANCE:
+            _add_product(terms, terms, count, width, offset(products, TERMS * area))
+
+
+def empty_products(folds: int, size: int, wanted: int) -> np.ndarray:
+    """Zeroed room for the products of each fold; none if none is wanted."""
+    if wanted == NO_PRODUCTS:
+        return np.zeros((folds, 1))
+    return np.zeros((folds, KINDS * padded(size) ** 2))
+
+
+def as_products(sums: np.ndarray, size: int, direct: bool, wanted: int) -> Products:
+    """Products from the room they were added up in."""
+    shape = (len(sums), KINDS, padded(size), padded(size))
+    return Products(sums.reshape(shape), size, direct, wanted)
+
+
+def products_of_outcomes(scores: np.ndarray, w: np.ndarray, counts: np.ndarray) -> Products:
+    """Products from the scores (M, P) of M outcomes, their w and their counts (folds, M)."""
+    terms = w[:, None] * scores
+    sums = np.zeros((len(counts), KINDS, scores.shape[1], scores.shape[1]))
+    for out, times in zip(sums, counts[:, :, None], strict=True):
+        out[SCORES] = (times * scores).T @ scores
+        out[TERMS_SCORES] = (times * terms).T @ scores
+        out[TERMS] = (times * terms).T @ terms
+    return Products(sums, scores.shape[1], False, FOR_COVARIANCE)
