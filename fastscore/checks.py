@@ -37,6 +37,20 @@ def count(name: str, value: Any) -> int:
     return number
 
 
+def exactly_one(owner: str, **given: Any) -> tuple[str, Any]:
+    """Name and value of the one argument that is not None.
+
+    Raises
+    ------
+    TypeError
+        If none or several are given.
+    """
+    found = [(name, value) for name, value in given.items() if value is not None]
+    if len(found) != 1:
+        raise TypeError(f"{owner} takes either {' or '.join(given)}: give exactly one of them")
+    return found[0]
+
+
 def parameter(name: str, value: Any, least: float | None = None) -> np.ndarray:
     """A read-only float64 copy of a parameter, checked to be real, finite and not empty.
 

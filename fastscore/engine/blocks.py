@@ -15,14 +15,14 @@ from numba import types
 
 from fastscore.engine.jit import plain, reduction
 from fastscore.engine.memory import (
+    as_floats,
+    as_integers,
     as_words,
     caller,
     f8,
     floats,
-    floats_at,
     i8,
     integers,
-    integers_at,
     native_caller,
     offset,
     vector,
@@ -147,7 +147,7 @@ def sample(table, workspace, rows):
     """Fill the tile."""
     sample_tile(
         table[SAMPLE_AT],
-        (floats_at(table[PARAMS_AT]), stream_of(workspace), scratch_of(workspace),
+        (as_floats(table[PARAMS_AT]), stream_of(workspace), scratch_of(workspace),
          x_of(table, workspace), rows, table[D], table[STRIDE]),
     )  # fmt: skip
 
@@ -173,7 +173,7 @@ def evaluate(table, workspace, rows, stop):
         status = evaluate_tile(
             table[F_AT],
             (offset(x, start), offset(out, start), count, table[D], table[STRIDE],
-             integers_at(table[ARGS_AT])),
+             as_integers(table[ARGS_AT])),
         )  # fmt: skip
         if status != 0:
             return start, RAISED
@@ -256,8 +256,8 @@ def _write_scores(table, workspace, rows):
     _clear(s, table[SIZE], stride, rows)
     score_tile(
         table[SCORE_AT],
-        (floats_at(table[PARAMS_AT]), x_of(table, workspace), rows, table[D], stride,
-         integers_at(table[INDEX_AT]), s),
+        (as_floats(table[PARAMS_AT]), x_of(table, workspace), rows, table[D], stride,
+         as_integers(table[INDEX_AT]), s),
     )  # fmt: skip
 
 
@@ -271,7 +271,7 @@ def _contract(table, workspace, rows, sums):
         _clear(direct, size, stride, rows)
     elif table[DIRECT_AT] != GIVEN:
         status = evaluate_tile(
-            table[DIRECT_AT], (x, direct, rows, table[D], stride, integers_at(table[ARGS_AT]))
+            table[DIRECT_AT], (x, direct, rows, table[D], stride, as_integers(table[ARGS_AT]))
         )
         if status != 0:
             return RAISED
@@ -314,7 +314,7 @@ def _add_sums(table, workspace, rows, sum_w, sum_ww, sums):
         return _contract(table, workspace, rows, sums)
     _accumulate(
         table[ACCUMULATE_AT],
-        (floats_at(table[PARAMS_AT]), x_of(table, workspace), w_of(table, workspace),
+        (as_floats(table[PARAMS_AT]), x_of(table, workspace), w_of(table, workspace),
          ww_of(table, workspace), sum_w, sum_ww, rows, table[D], table[STRIDE], sums, table[SIZE]),
     )  # fmt: skip
     return 0
@@ -326,7 +326,7 @@ def finish(table, slot):
     if table[FINISH_AT] != NONE:
         _finish(
             table[FINISH_AT],
-            (floats_at(table[PARAMS_AT]), slot[COUNT], slot[SUM_W], slot[SUM_WW],
+            (as_floats(table[PARAMS_AT]), slot[COUNT], slot[SUM_W], slot[SUM_WW],
              offset(slot, HEADER), table[D], table[SIZE]),
         )  # fmt: skip
 

@@ -53,23 +53,24 @@ def offset(typingctx, base, count):
     return base(base, i8), codegen
 
 
-def _pointer_as(kind: Any) -> Any:
+def _pointer_to(kind: Any) -> Any:
     @intrinsic
     def cast(typingctx, base):
-        """The same memory seen as items of another type."""
+        """A pointer from one to other items, or from an address that Python has put in a table."""
 
         def codegen(context, builder, signature, args):
-            return builder.bitcast(args[0], context.get_value_type(kind))
+            convert = builder.inttoptr if signature.args[0] == i8 else builder.bitcast
+            return convert(args[0], context.get_value_type(kind))
 
         return kind(base), codegen
 
     return cast
 
 
-as_floats = _pointer_as(floats)
-as_integers = _pointer_as(integers)
-as_words = _pointer_as(words)
-as_shorts = _pointer_as(shorts)
+as_floats = _pointer_to(floats)
+as_integers = _pointer_to(integers)
+as_words = _pointer_to(words)
+as_shorts = _pointer_to(shorts)
 
 
 @intrinsic
@@ -83,24 +84,6 @@ def line_of(typingctx, base):
         return builder.inttoptr(start, args[0].type)
 
     return base(base), codegen
-
-
-def _pointer_at(kind: Any) -> Any:
-    @intrinsic
-    def at(typingctx, address):
-        """A pointer from an address."""
-
-        def codegen(context, builder, signature, args):
-            return builder.inttoptr(args[0], context.get_value_type(kind))
-
-        return kind(i8), codegen
-
-    return at
-
-
-#: Pointers from addresses that Python has put into a table.
-floats_at = _pointer_at(floats)
-integers_at = _pointer_at(integers)
 
 
 @intrinsic
@@ -171,6 +154,30 @@ def take_next(typingctx, counter):
         return builder.atomic_rmw("add", args[0], one, "monotonic")
 
     return i8(integers), codegen
+
+
+def counted_loop(builder: Any, count: Any, states: list[Any], body: Any) -> list[Any]:
+    """Emit ``for i in range(count): states = body(i, states)``, the states kept in registers.
+
+    ``count`` is at least 1.
+    """
+    word = ir.IntType(64)
+    before = builder.block
+    loop, after = (builder.append_basic_block(name) for name in ("loop", "loop.done"))
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    index = builder.phi(word)
+    now = [builder.phi(state.type) for state in states]
+    following = body(index, now)
+    next_index = builder.add(index, ir.Constant(word, 1))
+    for phi, first, value in zip(
+        [index, *now], [ir.Constant(word, 0), *states], [next_index, *following], strict=True
+    ):
+        phi.add_incoming(first, before)
+        phi.add_incoming(value, builder.block)
+    builder.cbranch(builder.icmp_unsigned("<", next_index, count), loop, after)
+    builder.position_at_end(after)
+    return following
 
 
 def view_maker(ndim: int, layout: str, readonly: bool = False) -> Any:

@@ -8,6 +8,7 @@ it follows by symmetry, of ``F sᵀ`` under a direct term from its transposed pr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from llvmlite import binding, ir
@@ -16,7 +17,7 @@ from numba.core import config
 from numba.extending import intrinsic
 
 from fastscore.engine.jit import elementwise, plain
-from fastscore.engine.memory import copy_rows, floats, i8, offset, vector
+from fastscore.engine.memory import copy_rows, counted_loop, floats, i8, offset, vector
 
 #: Rows of a panel: with them the panels of some hundred entries stay in the second cache.
 PANEL = 128
@@ -120,35 +121,22 @@ def _add_block(typingctx, a, b, width, rows, out):
             ]
 
         outs = [p for i in range(lanes) for p in vectors(out, ir.Constant(word, i))]
-        before = builder.block
-        loop = builder.append_basic_block("panel")
-        after = builder.append_basic_block("panel.done")
-        first = [builder.load(p, align=8) for p in outs]
-        builder.branch(loop)
 
-        builder.position_at_end(loop)
-        row = builder.phi(word)
-        sums = [builder.phi(lane_type) for _ in outs]
-        columns = [builder.load(p, align=8) for p in vectors(b, row)]
-        following = []
-        for i in range(lanes):
-            one = builder.insert_element(
-                ir.Constant(lane_type, ir.Undefined), builder.load(at(a, row, i)),
-                ir.Constant(ir.IntType(32), 0),
-            )  # fmt: skip
-            factor = builder.shuffle_vector(one, one, same)
-            for j, column in enumerate(columns):
-                product = builder.fmul(factor, column, flags=("contract",))
-                following.append(builder.fadd(sums[2 * i + j], product, flags=("contract",)))
-        next_row = builder.add(row, ir.Constant(word, 1))
-        row.add_incoming(ir.Constant(word, 0), before)
-        row.add_incoming(next_row, loop)
-        for phi, start, value in zip(sums, first, following, strict=True):
-            phi.add_incoming(start, before)
-            phi.add_incoming(value, loop)
-        builder.cbranch(builder.icmp_signed("<", next_row, rows), loop, after)
+        def step(row: Any, sums: list[Any]) -> list[Any]:
+            columns = [builder.load(p, align=8) for p in vectors(b, row)]
+            added = []
+            for i in range(lanes):
+                one = builder.insert_element(
+                    ir.Constant(lane_type, ir.Undefined), builder.load(at(a, row, i)),
+                    ir.Constant(ir.IntType(32), 0),
+                )  # fmt: skip
+                factor = builder.shuffle_vector(one, one, same)
+                for j, column in enumerate(columns):
+                    product = builder.fmul(factor, column, flags=("contract",))
+                    added.append(builder.fadd(sums[2 * i + j], product, flags=("contract",)))
+            return added
 
-        builder.position_at_end(after)
+        following = counted_loop(builder, rows, [builder.load(p, align=8) for p in outs], step)
         for p, value in zip(outs, following, strict=True):
             builder.store(value, p, align=8)
         return context.get_dummy_value()

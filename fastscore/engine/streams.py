@@ -15,7 +15,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from fastscore.engine.jit import plain
-from fastscore.engine.memory import i8, words
+from fastscore.engine.memory import counted_loop, i8, words
 
 LANES = 8
 #: Words of a stream's state: four words of xoshiro256++ in each lane.
@@ -91,26 +91,13 @@ def fill_words(typingctx, state, out, count):
         steps = builder.udiv(args[2], ir.Constant(index, LANES))
         slots = [builder.gep(state, [ir.Constant(index, i)]) for i in range(4)]
 
-        before = builder.block
-        loop = builder.append_basic_block("words")
-        after = builder.append_basic_block("words.done")
+        def step(i: Any, now: list[Any]) -> list[Any]:
+            word, following = _xoshiro256pp(builder, lanes, now)
+            builder.store(word, builder.gep(out, [i]), align=8)
+            return following
+
         first = [builder.load(slot, align=8) for slot in slots]
-        builder.branch(loop)
-
-        builder.position_at_end(loop)
-        step = builder.phi(index)
-        now = [builder.phi(lanes) for _ in range(4)]
-        word, following = _xoshiro256pp(builder, lanes, now)
-        builder.store(word, builder.gep(out, [step]), align=8)
-        next_step = builder.add(step, ir.Constant(index, 1))
-        step.add_incoming(ir.Constant(index, 0), before)
-        step.add_incoming(next_step, loop)
-        for value, start, continued in zip(now, first, following, strict=True):
-            value.add_incoming(start, before)
-            value.add_incoming(continued, loop)
-        builder.cbranch(builder.icmp_unsigned("<", next_step, steps), loop, after)
-
-        builder.position_at_end(after)
+        following = counted_loop(builder, steps, first, step)
         for slot, last in zip(slots, following, strict=True):
             builder.store(last, slot, align=8)
         return context.get_dummy_value()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastscore.checks import require
+from fastscore.checks import exactly_one, require
 from fastscore.engine.blocks import ACCUMULATE, FINISH, LOG_PROB, SAMPLE, SCORE
 from fastscore.engine.jit import plain, reduction, tile_kernel
 from fastscore.engine.memory import as_integers, as_shorts, as_words, below_16, offset, vector
@@ -137,10 +137,9 @@ class Bernoulli(Family):
     dtype = np.int64
 
     def __init__(self, probs: Any = None, *, logits: Any = None) -> None:
-        if (probs is None) == (logits is None):
-            raise TypeError("Bernoulli takes either probs or logits: give exactly one of them")
-        if logits is None:
-            p = self._set_parameters(probs=probs)["probs"]
+        name, value = exactly_one("Bernoulli", probs=probs, logits=logits)
+        if name == "probs":
+            p = self._set_parameters(probs=value)["probs"]
             given = self.parameters["probs"]
             require("probs", given, (given >= 0) & (given <= 1), "between 0 and 1")
             q = 1 - p
@@ -150,7 +149,7 @@ class Bernoulli(Family):
         else:
             from scipy.special import expit, log_expit
 
-            logit = self._set_parameters(logits=logits)["logits"]
+            logit = self._set_parameters(logits=value)["logits"]
             p, q = expit(logit), expit(-logit)
             self._log_one, self._log_zero = log_expit(logit), log_expit(-logit)
             self._at_one, self._at_zero = q, -p

@@ -127,9 +127,7 @@ class Categorical(Family):
     dtype = np.int64
 
     def __init__(self, probs: Any = None, *, logits: Any = None) -> None:
-        if (probs is None) == (logits is None):
-            raise TypeError("Categorical takes either probs or logits: give exactly one of them")
-        name, value = ("probs", probs) if logits is None else ("logits", logits)
+        name, value = checks.exactly_one("Categorical", probs=probs, logits=logits)
         given = checks.parameter(name, value, least=-np.inf if name == "logits" else None)
         if given.ndim not in (1, 2):
             raise ValueError(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastscore.checks import require
+from fastscore.checks import exactly_one, require
 from fastscore.engine.blocks import ACCUMULATE, LOG_PROB, SAMPLE, SCORE
 from fastscore.engine.jit import elementwise, reduction, tile_kernel
 from fastscore.engine.memory import offset, vector
@@ -134,9 +134,7 @@ class Normal(Family):
     accumulate_kernel = _accumulate
 
     def __init__(self, loc: Any, scale: Any = None, *, log_scale: Any = None) -> None:
-        if (scale is None) == (log_scale is None):
-            raise TypeError("Normal takes either scale or log_scale: give exactly one of them")
-        name, value = ("scale", scale) if log_scale is None else ("log_scale", log_scale)
+        name, value = exactly_one("Normal", scale=scale, log_scale=log_scale)
         spread = self._set_parameters(loc=loc, **{name: value})
         given = self.parameters[name]
         if name == "scale":

@@ -30,7 +30,7 @@ def evaluate(table, workspace, rows, stop):
 
 @njit
 def absorb(table, workspace, rows, slot):
-    return blocks.absorb_tile(table, pointer(workspace), rows, 0, 0.0, pointer(slot))
+    return blocks.absorb_tile(table, pointer(workspace), rows, 0, 0.0, pointer(slot), pointer(slot))
 
 
 @njit
