@@ -5,10 +5,12 @@ import re
 
 import numpy as np
 import pytest
-from numba import cfunc
+from numba import cfunc, njit
 
 from fastscore.engine.blocks import _centre
-from fastscore.families import Normal
+from fastscore.engine.memory import pointer
+from fastscore.engine.products import _add_product
+from fastscore.families import Bernoulli, Categorical, Normal
 from fastscore.integrand.arguments import Arguments
 from fastscore.integrand.compiled import _compiled_f
 
@@ -40,6 +42,31 @@ def test_sampler():
 def test_accumulator():
     assembly = assembly_of_tile(Normal.accumulate_kernel)
     assert packed(assembly, r"vfn?m(add|sub)\d+pd") >= 6  # one of seven may be split otherwise
+
+
+def test_bernoulli():
+    """Sixteen 16-bit draws are compared at a time; sums are masked, not branched."""
+    assert packed(assembly_of_tile(Bernoulli.sample_kernel), r"vpcmp\w*w") >= 2
+    assert packed(assembly_of_tile(Bernoulli.accumulate_kernel), "vaddpd") >= 2
+
+
+def test_a_class_is_chosen_without_a_branch():
+    """Whether to take the alias is added to an index: a branch would often be mispredicted."""
+    assert re.search(r"\b(setae|adcq|sbbq)\b", assembly_of_tile(Categorical.sample_kernel))
+
+
+@njit
+def add_product(a, b, out):
+    _add_product(pointer(a), pointer(b), 8, 16, pointer(out))
+
+
+def test_products():
+    """A block of a product stays in registers: an FMA for each of its vectors and row."""
+    a, b, out = np.arange(128.0), np.arange(128.0) ** 2, np.zeros(256)
+    add_product(a, b, out)
+    exact = np.tril(a.reshape(8, 16).T @ b.reshape(8, 16))
+    np.testing.assert_allclose(np.tril(out.reshape(16, 16)), exact, rtol=1e-14)
+    assert packed("\n".join(add_product.inspect_asm().values()), r"vfmadd\d+pd") >= 8
 
 
 def test_centring():
