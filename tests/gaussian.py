@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
+from cases import Case, rows
 from numba import njit
 
 import fastscore as fs
-
-DATA = Path(__file__).parent / "data"
 
 
 @njit
@@ -63,29 +59,10 @@ def cosines(x):
     return total
 
 
-@dataclass(frozen=True)
-class Case:
-    """A problem with its exact answers: arrays over the score coordinates, in order."""
-
-    name: str
-    f: object
-    p: fs.Normal
-    args: tuple
-    wrt: tuple[str, ...]
-    grad: np.ndarray
-    value: float | None = None
-    #: Variance of one sample by baseline, and of the whole estimator for ``loo_n…``.
-    var: dict[str, np.ndarray] | None = None
-    #: The optimal scalar baseline.
-    scalar: float | None = None
-    fisher: np.ndarray | None = None
-
-
 @cache
 def cases() -> dict[str, Case]:
     """All of them by name."""
-    rows = json.loads((DATA / "gaussian_cases.json").read_text())["cases"]
-    return {row["id"]: _case(row) for row in rows}
+    return {row["id"]: _case(row) for row in rows("gaussian_cases.json")}
 
 
 def _case(row) -> Case:
@@ -127,57 +104,3 @@ def weighted_sphere(x, factor):
     for k in range(x.size):
         total += x[k] * x[k]
     return factor * total
-
-
-#: The library's baselines, and the variance of one sample under each; a constant one is given.
-VARIANCES = {
-    None: "none", "mean": "mean_baseline", "scalar": "opt_scalar", "optimal": "opt_coord",
-}  # fmt: skip
-
-
-def flat(by_name):
-    """One vector of what an estimate has by parameter name."""
-    return np.concatenate([np.ravel(value) for value in by_name.values()])
-
-
-@dataclass
-class Runs:
-    """Many independent runs: values (R,), gradients and standard errors (R, P) by baseline."""
-
-    n: int
-    value: np.ndarray
-    value_stderr: np.ndarray
-    grad: dict
-    stderr: dict
-
-
-def runs(case: Case, n: int, count: int, baselines, first_seed: int) -> Runs:
-    """``count`` runs of n samples, each serving every baseline."""
-    shape = (count, case.grad.size)
-    out = Runs(
-        n, np.empty(count), np.empty(count),
-        {b: np.empty(shape) for b in baselines}, {b: np.empty(shape) for b in baselines},
-    )  # fmt: skip
-    for i in range(count):
-        estimate = fs.gradient(
-            case.f, case.p, args=case.args, wrt=case.wrt, n=n, rng=first_seed + i, threads=1
-        )
-        out.value[i], out.value_stderr[i] = estimate.value, estimate.value_stderr
-        for baseline in baselines:
-            one = estimate.with_baseline(baseline)
-            out.grad[baseline][i] = one.flat
-            out.stderr[baseline][i] = flat(one.grad_stderr)
-    return out
-
-
-def z_of_mean(samples, truth):
-    """How many standard errors the mean of independent samples is off."""
-    error = samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
-    return (samples.mean(axis=0) - truth) / error
-
-
-def z_of_variance(samples, truth):
-    """The same of their variance, whose standard error is sqrt((m₄ − v²)/R)."""
-    centred = samples - samples.mean(axis=0)
-    v, m4 = centred.var(axis=0, ddof=1), np.mean(centred**4, axis=0)
-    return (v - truth) / np.sqrt((m4 - v**2) / len(samples))

@@ -31,6 +31,51 @@ def normal_fisher(scale, by_log=False):
     return np.diag(np.concatenate([1 / scale**2, by_scale]))
 
 
+# --- independent coordinates of 0 or 1; x is (n, d), probs are (d,) ---
+
+
+def bernoulli_log_prob(x, probs):
+    """``Σ_k x log p + (1 − x) log (1 − p)``, of shape (n,)."""
+    return np.where(x == 1, np.log(probs), np.log1p(-probs)).sum(axis=1)
+
+
+def bernoulli_score(x, probs, by_logit=False):
+    """``x − p`` by the logit, ``(x − p)/(p (1 − p))`` by the probability, of shape (n, d)."""
+    return (x - probs) / (1 if by_logit else probs * (1 - probs))
+
+
+def bernoulli_fisher(probs, by_logit=False):
+    """``diag(p (1 − p))`` by logits, its inverse by probabilities."""
+    variance = probs * (1 - probs)
+    return np.diag(variance if by_logit else 1 / variance)
+
+
+# --- d independent variables of K classes; x is (n, d), weights are (d, K) ---
+
+
+def categorical_log_prob(x, weights):
+    """``Σ_k log (w_k[x_k] / Σ w_k)``, of shape (n,)."""
+    with np.errstate(divide="ignore"):
+        log_probs = np.log(weights / weights.sum(axis=1, keepdims=True))
+    return log_probs[np.arange(len(weights)), x].sum(axis=1)
+
+
+def categorical_score(x, weights, by_logit=False):
+    """``1[x = a] − p_a`` by logits, divided by the weights by these, of shape (n, d K)."""
+    score = (x[:, :, None] == np.arange(weights.shape[1])) - weights / weights.sum(1, keepdims=True)
+    return (score if by_logit else score / weights).reshape(len(x), -1)
+
+
+def categorical_fisher(weights, by_logit=False):
+    """``diag(p) − p pᵀ`` of each variable by logits, divided by both weights by these."""
+    d, classes = weights.shape
+    out = np.zeros((d, classes, d, classes))
+    for k, w in enumerate(weights):
+        p = w / w.sum()
+        out[k, :, k] = (np.diag(p) - np.outer(p, p)) / (1 if by_logit else np.outer(w, w))
+    return out.reshape(weights.size, weights.size)
+
+
 # --- the estimator; f is (n,), s and direct are (n, P), folds labels each sample ---
 
 
@@ -84,16 +129,23 @@ def coefficients(f, F, s, folds, baseline, direct=False):
 def shrunk_optimum(F, s, mean, pooled):
     """``m + λ (b̂ − m)``, b̂ the slope of F on s with an intercept, of each or of all coordinates.
 
-    ``λ = 1 − (10/U') v/(v + (b̂ − m)²)``, v = U'² Var(b̂) from the residuals.
+    ``λ = 1 − (10/U') v/(v + (b̂ − m)²)``, v = U'² Var(b̂) from the residuals.  Equal scores, which
+    discrete samples may have, give 0/0, and m.
     """
     n = len(F)
-    F, s = F - F.mean(0), s - s.mean(0)
+    F, s = centred(F), centred(s)
     total = (lambda a: a.sum()) if pooled else (lambda a: a.sum(0))
-    slope = total(F * s) / total(s**2)
-    v = n * total((F - slope * s) ** 2) / total(s**2)
     with np.errstate(invalid="ignore"):
+        slope = total(F * s) / total(s**2)
+        v = n * total((F - slope * s) ** 2) / total(s**2)
         doubt = np.where(v > 0, v / (v + (slope - mean) ** 2), 0)
-    return mean + (1 - 10 / n * doubt) * (slope - mean)
+    return np.where(np.isnan(slope), mean, mean + (1 - 10 / n * doubt) * (slope - mean))
+
+
+def centred(a):
+    """About the mean; of equal rows exactly 0."""
+    a = a - a[0]
+    return a - a.mean(0)
 
 
 # --- random streams, in Python's integers ---

@@ -7,7 +7,8 @@ import warnings
 
 import numpy as np
 import pytest
-from gaussian import Case, cases, flat, quadratic, runs, sphere, z_of_mean
+from cases import Case, flat, runs, z_of_mean
+from gaussian import cases, quadratic, sphere
 from numba import config, njit
 
 import fastscore as fs

@@ -14,6 +14,8 @@ from fastscore.engine.jit import elementwise, plain
 #: Doubles per score entry while a block adds up: samples in the event, their Σw, their Σw².
 #: Padded, so that one vector holds them.
 RAW = 4
+#: Of a fainter probability the square of the score, its inverse, would overflow.
+FAINTEST = 1e-150
 
 
 @plain

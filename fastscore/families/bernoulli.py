@@ -13,7 +13,7 @@ from fastscore.engine.memory import as_integers, as_shorts, as_words, below_16, 
 from fastscore.engine.normals import CHUNK
 from fastscore.engine.streams import LANES, fill_words
 from fastscore.families._family import Family
-from fastscore.families._two_valued import RAW, taken, write_sums
+from fastscore.families._two_valued import FAINTEST, RAW, taken, write_sums
 
 # Rows of `packed`, d entries each.  The *rare* outcome is the less probable one: everything is
 # counted by it, so that nothing is lost where the other's probability rounds to 1.
@@ -143,7 +143,7 @@ class Bernoulli(Family):
             given = self.parameters["probs"]
             require("probs", given, (given >= 0) & (given <= 1), "between 0 and 1")
             q = 1 - p
-            with np.errstate(divide="ignore"):
+            with np.errstate(divide="ignore", over="ignore"):
                 self._log_one, self._log_zero = np.log(p), np.log1p(-p)
                 self._at_one, self._at_zero = 1 / p, -1 / q
         else:
@@ -176,8 +176,8 @@ class Bernoulli(Family):
         if "probs" in self.parameters:
             probs = self.parameters["probs"]
             require(
-                "probs", probs, (probs > 0) & (probs < 1),
-                "strictly between 0 and 1 for its score to exist (with logits= it always does)",
+                "probs", probs, (probs > FAINTEST) & (probs < 1),
+                f"above {FAINTEST} and below 1 for its score to exist (by logits it always does)",
             )  # fmt: skip
 
     def fisher(self) -> np.ndarray:

@@ -16,8 +16,10 @@ from fastscore.engine.memory import add_three, as_integers, as_words, offset, ve
 from fastscore.engine.normals import CHUNK
 from fastscore.engine.streams import LANES, fill_words
 from fastscore.families._family import Family
-from fastscore.families._two_valued import RAW, taken, write_sums
+from fastscore.families._two_valued import FAINTEST, RAW, taken, write_sums
 
+#: Larger weights would overflow in their sum.
+_LARGEST = 1e300
 # `packed` has on, off and log-probability of each class of each variable, then the alias tables.
 _ON, _OFF, _LOG_PROB, _ALIAS = range(4)
 
@@ -136,6 +138,7 @@ class Categorical(Family):
             )
         if name == "probs":
             checks.require("probs", given, given >= 0, "not negative")
+            checks.require("probs", given, given < _LARGEST, f"below {_LARGEST}")
             with np.errstate(divide="ignore"):
                 weights = np.log(given)
         else:
@@ -149,7 +152,8 @@ class Categorical(Family):
         self.index = np.arange(self.size)
         from scipy.special import log_softmax
 
-        self._log_probs = log_softmax(rows, axis=1)
+        with np.errstate(over="ignore"):
+            self._log_probs = log_softmax(rows, axis=1)
         self._probs = np.exp(self._log_probs)
 
     @cached_property
@@ -158,7 +162,7 @@ class Categorical(Family):
         on, off = self._complements(), -self._probs
         if "probs" in self.parameters:
             total = self.parameters["probs"].reshape(self.d, -1).sum(axis=1, keepdims=True)
-            with np.errstate(divide="ignore", invalid="ignore"):
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 on, off = on / self._probs / total, np.broadcast_to(-1 / total, off.shape)
         tables = np.empty((self.d, ENTRY * self.classes), np.uint64)
         for probs, table in zip(self._probs, tables, strict=True):
@@ -179,9 +183,11 @@ class Categorical(Family):
         """Raise a ValueError at a probability of 0, which has no score."""
         if "probs" in self.parameters:
             probs = self.parameters["probs"]
+            faint = (probs <= FAINTEST) | (self._probs.reshape(probs.shape) <= FAINTEST)
             checks.require(
-                "probs", probs, probs > 0,
-                "positive for its score to exist (logits=-inf excludes a class, with gradient 0)",
+                "probs", probs, ~faint,
+                f"above {FAINTEST}, also of the sum, for its score to exist (logits=-inf excludes "
+                "a class, with gradient 0)",
             )  # fmt: skip
 
     def fisher(self) -> np.ndarray:

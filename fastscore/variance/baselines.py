@@ -24,7 +24,8 @@ _CONSTANT, _LEAVE_ONE_OUT, _FOLD_MEAN, _SCALAR, _COORDINATE = range(5)
 
 #: With this many units or fewer in the other folds their mean is used, not the optimum.
 _FEW = 10.0
-#: A variance of the score so small a part of its mean square is rounding: 0/0 gives the mean.
+#: A variance of the score in the other folds so small a part of its mean square in all of them is
+#: what rounding leaves of their difference: 0/0 gives the mean.
 _SINGULAR = 1e-13
 
 
@@ -174,18 +175,19 @@ def _coefficients(all_scores, own, chosen, others, mean, kind, b):
     b[:] = mean
     if kind == _FOLD_MEAN or others <= _FEW:
         return
-    fs_all = ss_all = ff_all = 0.0
+    fs_all = ss_all = ff_all = rounding_all = 0.0
     for i in range(chosen.size):
         j = chosen[i]
         s, f = all_scores[0, j] - own[0, j], all_scores[1, j] - own[1, j]
-        square = all_scores[2, j] - own[2, j]
-        ss = square - s * s / others
+        ss = all_scores[2, j] - own[2, j] - s * s / others
+        rounding = _SINGULAR * all_scores[2, j]
         fs = all_scores[3, j] - own[3, j] - f * s / others
         ff = all_scores[4, j] - own[4, j] - f * f / others
-        if kind == _COORDINATE and ss > _SINGULAR * square:
+        if kind == _COORDINATE and ss > rounding:
             b[i] = _shrunk(fs, ss, ff, others, mean)
         fs_all, ss_all, ff_all = fs_all + fs, ss_all + ss, ff_all + ff
-    if kind == _SCALAR and ss_all > 0:
+        rounding_all += rounding
+    if kind == _SCALAR and ss_all > rounding_all:
         b[:] = _shrunk(fs_all, ss_all, ff_all, others, mean)
 
 

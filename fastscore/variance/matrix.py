@@ -14,6 +14,8 @@ from fastscore.engine.products import Products
 #: With this many units or fewer in the other folds, or not more than twice as many as scores, their
 #: mean is used.
 _FEW = 10
+#: A variance in the other folds so small a part of the sum of squares in all of them is rounding.
+_ROUNDING = 1e-13
 #: An eigenvalue of the scores' correlations so small a part of the largest is rounding.
 _SINGULAR = 1e-10
 
@@ -34,6 +36,8 @@ def coefficients(moments: Moments, products: Products, chosen: np.ndarray) -> np
             continue
         s, f, _, _, ff = all_sums - sums[k]
         scores = all_scores - products.scores(k) - np.outer(s, s) / others
+        constant = np.diag(scores) <= _ROUNDING * np.diag(all_scores)
+        scores[constant] = scores[:, constant] = 0.0
         terms = (all_terms - products.terms_scores(k) - np.outer(f, s) / others)[chosen]
         spread = ff[chosen] - f[chosen] ** 2 / others
         _regress(c, scores, terms, spread, others)

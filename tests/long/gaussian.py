@@ -1,4 +1,6 @@
-"""The Gaussian cases at length: ``python -m tests.long.gaussian`` writes results.json here.
+"""The Gaussian cases at length, as ``PYTHONPATH=tests python -m tests.long.gaussian``.
+
+It writes results.json here.
 
 Ten seeds of 1e7 draws for each case and baseline; z-scores of value, gradient and of the variance
 of one sample.  The standard error of a variance comes from moments by quadrature, in ten dimensions
@@ -17,9 +19,10 @@ from pathlib import Path
 import numba
 import numpy as np
 import scipy
+from cases import VARIANCES, Case, flat
+from gaussian import cases
 
 import fastscore as fs
-from tests.gaussian import VARIANCES, Case, cases, flat
 
 DRAWS = 10**7
 SEEDS = 10
