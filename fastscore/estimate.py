@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastscore.cached import cached
 from fastscore.engine.moments import ExactMoments, Moments
 from fastscore.engine.products import FOR_BASELINE, FOR_COVARIANCE, Products
 from fastscore.families import Family
@@ -97,7 +97,7 @@ class Estimate:
         """Standard error of `value`; NaN for a single sample."""
         return self._moments.value_stderr
 
-    @cached_property
+    @cached
     def _slices(self) -> dict[str, tuple[slice, tuple[int, ...]]]:
         """Where each chosen parameter lies in the flat gradient, and its shape."""
         slices, start = {}, 0
@@ -107,7 +107,7 @@ class Estimate:
             start += array.size
         return slices
 
-    @cached_property
+    @cached
     def _chosen(self) -> np.ndarray:
         """Score coordinates of the chosen parameters."""
         if len(self._wrt) == len(self._p.parameters):
@@ -119,7 +119,7 @@ class Estimate:
             start += array.size
         return np.concatenate(chosen)
 
-    @cached_property
+    @cached
     def _solution(self) -> Solution:
         return solve(
             self._moments, self.baseline, self._chosen, self._direct,
@@ -144,17 +144,17 @@ class Estimate:
             {name: flat[at].reshape(shape)[()] for name, (at, shape) in self._slices.items()}
         )
 
-    @cached_property
+    @cached
     def grad(self) -> Mapping[str, Any]:
         """Gradient by parameter name, in the parameter's shape."""
         return self._by_name(self._solution.grad)
 
-    @cached_property
+    @cached
     def grad_stderr(self) -> Mapping[str, Any]:
         """Standard errors of `grad`; NaN for a single sample."""
         return self._by_name(self._solution.stderr)
 
-    @cached_property
+    @cached
     def variance_ratio(self) -> Mapping[str, Any]:
         """What the baseline bought: variance without one over variance with it.
 
@@ -286,4 +286,4 @@ class Estimate:
         return ax
 
 
-_CACHED = {name for name, value in vars(Estimate).items() if isinstance(value, cached_property)}
+_CACHED = {name for name, value in vars(Estimate).items() if isinstance(value, cached)}

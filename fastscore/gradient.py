@@ -13,6 +13,7 @@ from fastscore.checks import count, one_of
 from fastscore.engine import blocks, driver
 from fastscore.engine.callback import CallbackRun, blocks_of_batch
 from fastscore.engine.enumeration import MOST_OUTCOMES, CountedRun, ExactRun
+from fastscore.engine.host import prange_is_safe
 from fastscore.engine.launch import CompiledRun, FoldsRun
 from fastscore.engine.moments import ExactMoments, Moments
 from fastscore.engine.problem import Problem
@@ -81,9 +82,9 @@ def gradient(
         What to subtract from f: the cross-fitted optimum per coordinate, the one scalar of
         least total variance over the parameters in ``wrt``, the leave-one-out mean (with a
         direct term, the mean of the other folds), a constant, or nothing.  ``"matrix"``
-        regresses ``f s`` on all entries of the score, in O(P²) per sample and 20 P² numbers of
-        memory, on as many threads as there are folds.  All of them leave the estimator exactly
-        unbiased.
+        regresses ``f s`` on all entries of the score, in O(P²) per sample and about 40 P²
+        numbers of memory, on as many threads as there are folds.  All of them leave the
+        estimator exactly unbiased.
     sampling : {"iid", "counts"}
         Independent samples; or, of a discrete family with a small support, how often each
         outcome came among n of them, which says the same: f is then evaluated once at each outcome
@@ -195,23 +196,27 @@ def _plan(
     key = key_of(seed)
     direct = integrand.direct
     f, arguments = _compiled(integrand, kind, p, args)
-    if callable(f):
+    if kind == "numpy":
         problem = Problem(
             p, cut, key, policy=policy, products=products,
             direct=blocks.NONE if direct is None else blocks.GIVEN,
             stride=batch_stride(blocks_of_batch(cut) * cut.block),
         )  # fmt: skip
         return CallbackRun(problem, f, None if direct is None else lambda x: direct(x, *args))
+    functions = [f]
+    if direct is not None:
+        functions.append(compile_direct(direct, kind, p.size, arguments, p.dtype))
     problem = Problem(
-        p, cut, key, f=f, args=arguments, policy=policy, products=products,
-        direct=blocks.NONE if direct is None
-        else compile_direct(direct, kind, p.size, arguments, p.dtype),
+        p, cut, key, f=f.address, direct=functions[1].address if direct else blocks.NONE,
+        args=arguments, policy=policy, products=products,
     )  # fmt: skip
+    if any(function.parallel for function in functions) and not prange_is_safe():
+        threads = 1  # its own parallel regions may be entered by one thread at a time only
     return (CompiledRun if products == NO_PRODUCTS else FoldsRun)(problem, threads)
 
 
 def _compiled(integrand: Integrand, kind: str, p: Family, args: tuple[Any, ...]) -> tuple[Any, Any]:
-    """f as the address of its tile kernel with its arguments, or as a Python callable of X."""
+    """f as its tile kernel with its arguments, or as a Python callable of X."""
     if kind == "numpy":
         return lambda x: integrand.f(x, *args), None
     if kind == "c":
@@ -232,6 +237,7 @@ def _plan_enumeration(
     except ValueError as error:
         raise ValueError(f"{option} needs few outcomes, and {error}: sample instead") from None
     f, arguments = _compiled(integrand, integrand.resolve(args), p, args)
+    f = f if arguments is None else f.address
     options = {"f": f, "args": arguments, "policy": POLICIES[integrand.nonfinite]}
     if n is None:
         return ExactRun(p, outcomes, **options)
@@ -261,7 +267,7 @@ def _raise_failure(run: Run, integrand: Integrand, args: tuple[Any, ...]) -> Non
         first = int(run.flags[driver.BAD_FIRST])
         raise ValueError(
             f"f is NaN or infinite at {int(run.flags[driver.BAD_COUNT])} of the first "
-            f"{start + len(x)} samples, first at sample {first}, "
+            f"{start + len(x)} {run.unit}s, first at {run.unit} {first}, "
             f"x = {np.array2string(x[first - start], threshold=8)}. "
             "Mend f, or choose a policy: fs.Integrand(f, nonfinite='omit') or 'propagate'"
         )

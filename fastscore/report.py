@@ -69,17 +69,18 @@ def footer(estimate: Estimate) -> str:
 
 def advice(estimate: Estimate) -> str:
     """Plain words on how far to trust an estimate."""
-    if estimate.exact:
+    if estimate.exact and not estimate.nonfinite:
         return "Summed over all outcomes, not sampled: standard errors are zero."
     ratios = np.concatenate([np.ravel(r) for r in estimate.variance_ratio.values()])
     grads = np.concatenate([np.ravel(g) for g in estimate.grad.values()])
     stderrs = np.concatenate([np.ravel(s) for s in estimate.grad_stderr.values()])
+    unit = "outcome" if estimate.exact else "sample"
     lines = [f"Standard errors have {estimate.dof:,} degrees of freedom; bias: {estimate.bias}."]
     if estimate.dof < 1:
         return lines[0] + " One sample tells nothing of its error: draw more."
     if not np.isfinite(grads).all():
         return (
-            f"{lines[0]}\nf was NaN or infinite at {estimate.nonfinite:,} samples, and the policy "
+            f"{lines[0]}\nf was NaN or infinite at {estimate.nonfinite:,} {unit}s, and the policy "
             "'propagate' let it through: nothing can be said."
         )
     unclear = int((np.abs(grads) < 2 * stderrs).sum())
@@ -89,9 +90,9 @@ def advice(estimate: Estimate) -> str:
             "four times the samples halve their errors."
         )
     if estimate.baseline is not None:
-        lines.append(
-            f"The baseline divides the variance by {np.median(ratios):.3g} (median over entries)."
-        )
+        ratio = np.median(ratios)
+        bought = f"divides the variance by {ratio:.3g}" if ratio < 1e12 else "leaves no variance"
+        lines.append(f"The baseline {bought} (median over entries).")
         worse = int((ratios < 0.999).sum())
         if worse:
             lines.append(

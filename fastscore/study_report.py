@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastscore.engine.launch import warm_up
+from fastscore.engine.host import warm_up
 from fastscore.estimate import Estimate
 from fastscore.gradient import gradient
 from fastscore.report import footer, table

@@ -1,74 +1,48 @@
-"""A guest in its host: threads, forks and threading layers."""
+"""A guest in any host: no crash, no hang, the same bits, and nothing of the host's changed."""
 
+import json
 import os
-from concurrent.futures import ThreadPoolExecutor
+import platform
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 
-import numpy as np
 import pytest
+from hosts import guest
 
-import fastscore as fs
-
-FORK = """
-import os, sys
-import numpy as np
-from numba import njit
-import fastscore as fs
-
-@njit
-def f(x):
-    return x[0] * x[0] + x[1]
-
-p = fs.Normal([1.0, 2.0], 0.5)
-here = fs.gradient(f, p, n=400_000, rng=0, threads=2)
-child = os.fork()
-if child == 0:
-    there = fs.gradient(f, p, n=400_000, rng=0, threads=2)
-    os._exit(0 if np.array_equal(here.flat, there.flat) else 3)
-assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-import numba
-print(numba.threading_layer(), repr(here.value))
-"""
-
-THREADS = """
-from concurrent.futures import ThreadPoolExecutor
-import numpy as np
-from numba import njit
-import fastscore as fs
-
-@njit
-def f(x):
-    return x[0] * x[0] + x[1]
-
-p = fs.Normal([1.0, 2.0], 0.5)
-alone = fs.gradient(f, p, n=400_000, rng=0, threads=1)
-with ThreadPoolExecutor(8) as pool:
-    found = list(pool.map(lambda _: fs.gradient(f, p, n=400_000, rng=0, threads=2), range(16)))
-assert all(np.array_equal(alone.flat, other.flat) for other in found)
-import numba
-print(numba.threading_layer(), repr(alone.value))
-"""
+HOSTS = Path(__file__).parent / "hosts"
+#: Where the test extra has TBB from.
+TBB = sys.platform == "linux" and platform.machine() == "x86_64"
+OMP = find_spec("numba.np.ufunc.omppool") is not None
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("layer", ["omp", "workqueue"])
-@pytest.mark.parametrize("script", [FORK, THREADS])
-def test_no_crash_and_the_same_bits(python, script, layer):
-    used, value = python(script, NUMBA_THREADING_LAYER=layer).stdout.split()
-    assert used == layer
-    assert value == python(script, NUMBA_THREADING_LAYER="omp").stdout.split()[1]
+@pytest.fixture(scope="module")
+def alone():
+    """The bits of a call that enters no threading layer."""
+    return guest.call(threads=1)
 
 
-def test_first_use_from_many_threads(python):
-    """Kernels are compiled once, and their addresses stay valid."""
-    script = THREADS.replace("alone = fs", "alone = None; later = lambda: fs").replace(
-        "assert all", "alone = later(); assert all"
-    )
-    python(script)
-
-
-def test_calls_from_many_threads(f, p):
-    alone = fs.gradient(f, p, n=50_000, rng=0)
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: fs.gradient(f, p, n=50_000, rng=0), range(32)))
-    for other in found:
-        np.testing.assert_array_equal(alone.flat, other.flat)
+@pytest.mark.parametrize(
+    "layer",
+    [
+        pytest.param("omp", marks=pytest.mark.skipif(not OMP, reason="Numba came without OpenMP")),
+        "workqueue",
+        pytest.param("tbb", marks=pytest.mark.skipif(not TBB, reason="no wheel of TBB")),
+    ],
+)
+@pytest.mark.parametrize("host", ["threads", "processes", "regions", "exits", "settings"])
+def test_the_same_bits_in_any_host(host, layer, alone):
+    done = subprocess.run(
+        [sys.executable, str(HOSTS / f"{host}.py")],
+        env={**os.environ, "NUMBA_THREADING_LAYER": layer},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    # Numba's TBB layer prints what it thinks of a fork, and where it likes.
+    told = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    assert told, done.stderr
+    found = json.loads(told[0])
+    assert found["layer"] == layer
+    for way, bits in found["ways"].items():
+        assert set(bits) == {alone}, way

@@ -1,4 +1,4 @@
-"""The problem that the benchmarks share: W1, a Gaussian mean field and a quadratic f."""
+"""The workloads that the benchmarks share: those of ``asv_benchmarks.peers``."""
 
 import numpy as np
 from numba import njit
@@ -50,6 +50,33 @@ INTEGRANDS = {
 }
 
 
-def distribution(d: int) -> fs.Normal:
-    """Means from -1/2 to 1/2, log-scales from -0.3 to 0.3."""
+@njit
+def square_of_sum(x):
+    """(Σ x_k - 60)² of one sample of zeros and ones."""
+    total = 0
+    for k in range(x.size):
+        total += x[k]
+    return (total - 60.0) ** 2
+
+
+@njit
+def looked_up(x, values):
+    """The value of a class."""
+    return values[x[0]]
+
+
+def normal(d: int) -> fs.Normal:
+    """W1: means from -1/2 to 1/2, log-scales from -0.3 to 0.3."""
     return fs.Normal(np.linspace(-0.5, 0.5, d), log_scale=np.linspace(-0.3, 0.3, d))
+
+
+def bernoulli(d: int) -> fs.Bernoulli:
+    """W2: logits from -2 to 1."""
+    return fs.Bernoulli(logits=np.linspace(-2.0, 1.0, d))
+
+
+def categorical(classes: int) -> tuple[fs.Categorical, np.ndarray]:
+    """W3: one variable with random logits, and a table of values."""
+    rng = np.random.default_rng(11)
+    logits = rng.normal(size=classes)
+    return fs.Categorical(logits=logits), rng.normal(size=classes) ** 2 * 3

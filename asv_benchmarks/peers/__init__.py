@@ -1,4 +1,4 @@
-"""One problem, several implementations: fastscore against hand-written C and plain NumPy.
+"""Some workloads, several implementations: fastscore against C, NumPy, PyTorch and JAX.
 
 Run ``python -m asv_benchmarks.peers --help`` from the root of the repository.
 """

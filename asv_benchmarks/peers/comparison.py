@@ -2,44 +2,69 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from asv_benchmarks.peers.peer import Peer
-from asv_benchmarks.peers.problem import Array, Problem
+from asv_benchmarks.peers.process import PeerProcess
+from asv_benchmarks.peers.workloads import WORKLOADS
 
 MAX_DEVIATION = 5.0
 """Standard errors that a gradient may be away from the exact one."""
 
 
 @dataclass(frozen=True)
+class Case:
+    """A workload of some size, and the number of samples of a call."""
+
+    workload: str
+    size: int
+    n: int
+
+    @classmethod
+    def of_elements(cls, workload: str, size: int, elements: int | None) -> Case:
+        """Return the case with so many elements in a call; by default the workload's number."""
+        kind = WORKLOADS[workload]
+        per_sample = kind.of_size(size).elements_per_sample
+        return cls(workload, size, max((elements or kind.elements) // per_sample, 2))
+
+    @property
+    def title(self) -> str:
+        """What the case is."""
+        return f"{self.workload}: {WORKLOADS[self.workload].title}, {self.size:,}"
+
+
+@dataclass(frozen=True)
 class Row:
-    """The measurement of one peer in one dimension.
+    """The measurement of one peer in one case.
 
     Attributes
     ----------
-    d, n, threads : int
-        Dimensions, samples and threads.
+    case : Case
+        Workload, size and number of samples.
+    threads : int
+        Number of threads.
     peer : str
-        Name of the peer.
+        Label of the peer.
     nanoseconds : float
-        Median time per sample and dimension.
+        Median time per element: per sample and coordinate, or per sample of a single variable.
     ratio : float
-        Median of the ratios of paired calls, this peer's to the first peer's.
+        Median of the ratios of the calls of a round, this peer's to the first peer's.
     deviation : float
         Largest distance of the gradient from the exact one, in standard errors.
+    startup, first_call : float
+        Seconds for the process to be ready, and of the first call.
     """
 
-    d: int
-    n: int
+    case: Case
     threads: int
     peer: str
     nanoseconds: float
     ratio: float
     deviation: float
+    startup: float
+    first_call: float
 
     def as_dict(self) -> dict[str, object]:
         """Return the fields, for JSON."""
@@ -50,61 +75,64 @@ class WrongGradientError(Exception):
     """Raised when a peer's gradient is too far from the exact one."""
 
 
-def deviation(problem: Problem, n: int, estimate: Array) -> float:
+def deviation(case: Case, estimate: Sequence[float]) -> float:
     """Return the largest distance of `estimate` from the exact gradient, in standard errors."""
-    distance = (estimate[: 2 * problem.d] - problem.gradient()) / problem.standard_error(n)
-    return float(np.abs(distance).max())
+    workload = WORKLOADS[case.workload].of_size(case.size)
+    exact = workload.gradient()
+    distance = np.abs(np.array(estimate[: exact.size]) - exact)
+    return float((distance / workload.standard_error(case.n)).max())
 
 
-def check(problem: Problem, n: int, peer: Peer, estimate: Array) -> float:
+def check(case: Case, peer: PeerProcess, estimate: Sequence[float]) -> float:
     """Return the deviation of a peer's gradient, or raise `WrongGradientError`."""
-    found = deviation(problem, n, estimate)
+    found = deviation(case, estimate)
     if not found <= MAX_DEVIATION:  # also when it is not a number
         raise WrongGradientError(
-            f"{peer.name}, d = {problem.d}: {found:.1f} standard errors from the exact gradient"
+            f"{peer.peer.label}, {case.title}: {found:.1f} standard errors from the exact gradient"
         )
     return found
 
 
-def compare(peers: Sequence[Peer], d: int, elements: int, repeats: int, threads: int) -> list[Row]:
-    """Measure all peers in one dimension.
+def compare(peers: Sequence[PeerProcess], case: Case, repeats: int) -> list[Row]:
+    """Measure all peers that know the workload.
 
     One call of each to warm up, whose gradient is checked; then `repeats` rounds in which each
-    peer is called once, so that a drift of the machine's speed meets all alike.
+    peer is called once, the others being idle, so that a drift of the machine's speed meets all
+    alike.
 
     Parameters
     ----------
-    peers : sequence of Peer
+    peers : sequence of PeerProcess
         The first is the one the ratios refer to.
-    d : int
-        Number of dimensions.
-    elements : int
-        Samples times dimensions of one call.
+    case : Case
+        What to measure.
     repeats : int
         Number of rounds.
-    threads : int
-        Number of threads for those that have a choice.
 
     Returns
     -------
     list of Row
-        One for each peer.
+        One for each peer that knows the workload.
     """
-    problem, n = Problem.of_dimension(d), max(elements // d, 2)
+    peers = [peer for peer in peers if case.workload in peer.workloads]
 
-    def call(peer: Peer, seed: int) -> Array:
-        return peer.gradient(problem.mu, problem.log_scale, n, peer.mode, seed, threads)
+    def call(peer: PeerProcess, seed: int) -> tuple[float, list[float]]:
+        return peer.ask(case.workload, case.size, case.n, seed)
 
-    deviations = [check(problem, n, peer, call(peer, 0)) for peer in peers]
-    seconds = np.empty((repeats, len(peers)))
-    for i in range(repeats):
-        for j, peer in enumerate(peers):
-            start = time.perf_counter()
-            call(peer, i + 1)
-            seconds[i, j] = time.perf_counter() - start
-    medians = np.median(seconds, axis=0) * 1e9 / (n * d)
-    ratios = np.median(seconds / seconds[:, :1], axis=0)
+    firsts, deviations = [], []
+    for peer in peers:
+        seconds, gradient = call(peer, 0)
+        firsts.append(seconds)
+        deviations.append(check(case, peer, gradient))
+    times = np.array([[call(peer, i + 1)[0] for peer in peers] for i in range(repeats)])
+    elements = case.n * WORKLOADS[case.workload].of_size(case.size).elements_per_sample
+    medians = np.median(times, axis=0) * 1e9 / elements
+    ratios = np.median(times / times[:, :1], axis=0)
     return [
-        Row(d, n, threads, peer.name, float(ns), float(ratio), found)
-        for peer, ns, ratio, found in zip(peers, medians, ratios, deviations, strict=True)
-    ]
+        Row(
+            case, peer.threads, peer.peer.label,
+            nanoseconds=float(medians[j]), ratio=float(ratios[j]), deviation=deviations[j],
+            startup=peer.startup, first_call=firsts[j],
+        )
+        for j, peer in enumerate(peers)
+    ]  # fmt: skip

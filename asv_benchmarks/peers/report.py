@@ -5,34 +5,25 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from asv_benchmarks.peers.comparison import Row
+from asv_benchmarks.peers.catalogue import PEERS
+from asv_benchmarks.peers.comparison import Case, Row
 
-HEADER = ("D", "peer", "ns per sample·dimension", "ratio", "max. deviation")
-
-
-def cells(row: Row) -> tuple[str, ...]:
-    """Return the cells of a row, in the order of `HEADER`."""
-    return (
-        f"{row.d:,}",
-        row.peer,
-        f"{row.nanoseconds:.2f}",
-        f"{row.ratio:.2f}",
-        f"{row.deviation:.1f} s.e.",
-    )
+MARKERS = ("<!-- peers table -->", "<!-- end of peers table -->")
 
 
 def title(rows: Sequence[Row]) -> str:
     """Say what was measured and where."""
     threads = rows[0].threads
     return (
-        f"Gradient of a diagonal Gaussian, {threads} thread{'s' * (threads > 1)}; "
-        f"ratios to {rows[0].peer} ({processor()})"
+        f"Nanoseconds per sample and coordinate (ratio to {rows[0].peer}), "
+        f"{threads} thread{'s' * (threads > 1)}, {processor()}"
     )
 
 
@@ -46,31 +37,55 @@ def processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def short(number: float) -> str:
+    """Format a number with three digits, or as an integer."""
+    digits = 2 if number < 10 else 1 if number < 100 else 0
+    return f"{number:,.{digits}f}"
+
+
+def headings(rows: Sequence[Row]) -> dict[Case, str]:
+    """Return a short heading for each case; the size only where a workload has several."""
+    cases = list(dict.fromkeys(row.case for row in rows))
+    names = [case.workload for case in cases]
+    return {
+        case: f"{case.workload}, D = {case.size}"
+        if names.count(case.workload) > 1
+        else case.workload
+        for case in cases
+    }
+
+
+def cells(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """Return the cells of each peer: nanoseconds and, in brackets, the ratio; "-" if none."""
+    found = {(row.peer, row.case): f"{short(row.nanoseconds)} ({short(row.ratio)})" for row in rows}
+    labels = {row.peer for row in rows}
+    peers = [peer.label for peer in PEERS if peer.label in labels]
+    return {peer: [found.get((peer, case), "-") for case in headings(rows)] for peer in peers}
+
+
 def print_table(rows: Sequence[Row], console: Console) -> None:
-    """Print a table to the terminal, the dimensions apart."""
-    table = Table(title=title(rows))
-    for number, heading in enumerate(HEADER):
-        table.add_column(heading, justify="left" if number == 1 else "right")
-    for row, following in zip(rows, [*rows[1:], None], strict=True):
-        table.add_row(*cells(row), end_section=following is None or following.d != row.d)
+    """Print a table to the terminal.
+
+    Its last column is what one waits for in a fresh process: until it is ready, and for the first
+    call of the first case.
+    """
+    first = {row.peer: row for row in reversed(rows)}
+    table = Table("", *headings(rows).values(), "first result", title=title(rows))
+    table.columns[0].no_wrap = True
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for peer, line in cells(rows).items():
+        wait = first[peer].startup + first[peer].first_call
+        table.add_row(peer, *line, f"{wait:.1f} s")
     console.print(table)
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """Return a Markdown table: a line for each peer, a column for each dimension.
-
-    A cell has the nanoseconds per sample and dimension, and the ratio in brackets.
-    """
-    dimensions = list(dict.fromkeys(row.d for row in rows))
-    found = {(row.peer, row.d): f"{row.nanoseconds:.2f} ns ({row.ratio:.2f})" for row in rows}
-    lines = [
-        "| | " + " | ".join(f"D = {d:,}" for d in dimensions) + " |",
-        "|---|" + "---|" * len(dimensions),
-    ]
-    for peer in dict.fromkeys(row.peer for row in rows):
-        line = " | ".join(found.get((peer, d), "-") for d in dimensions)
-        lines.append(f"| {peer} | {line} |")
-    return "\n".join(lines)
+    """Return a Markdown table: a line for each peer, a column for each case."""
+    columns = list(headings(rows).values())
+    lines = [["", *columns], ["---"] * (len(columns) + 1)]
+    lines += [[peer, *line] for peer, line in cells(rows).items()]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def write_json(rows: Sequence[Row], path: Path) -> None:
@@ -82,3 +97,14 @@ def write_json(rows: Sequence[Row], path: Path) -> None:
     }
     document = {"machine": machine, "rows": [row.as_dict() for row in rows]}
     path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def replace_table(rows: Sequence[Row], page: Path) -> None:
+    """Replace the table between the markers of a page, `MARKERS`."""
+    start, end = MARKERS
+    table = f"{start}\n{markdown(rows)}\n{end}"
+    between = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
+    text, count = between.subn(lambda _: table, page.read_text())
+    if count != 1:
+        raise ValueError(f"{page} must have {start} and {end} once, not {count} times")
+    page.write_text(text)

@@ -10,14 +10,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from fastscore.cached import cached
 from fastscore.engine import blocks, driver
 from fastscore.engine.callback import call_f
-from fastscore.engine.launch import ROUND, reference_value, watch
+from fastscore.engine.host import ROUND, watch
+from fastscore.engine.launch import reference_value
 from fastscore.engine.moments import CountedMoments, ExactMoments, Moments
 from fastscore.engine.problem import Problem
 from fastscore.engine.products import Products, products_of_outcomes
@@ -45,6 +47,8 @@ class _Enumeration(Run):
     policy : int
         What to do with a non-finite f.
     """
+
+    unit = "outcome"
 
     def __init__(
         self, family: Any, outcomes: np.ndarray, f: int | Callable[[np.ndarray], Any],
@@ -93,7 +97,7 @@ class _Enumeration(Run):
             if progress is not None:
                 progress(done)
 
-    @cached_property
+    @cached
     def _weighing(self) -> tuple[Problem, np.ndarray]:
         """All outcomes as one block, and a workspace that holds them."""
         count = len(self.outcomes)
@@ -149,7 +153,7 @@ class CountedRun(_Enumeration):
         self.counts = counts[drawn]
         super().__init__(family, outcomes[drawn], **f)
 
-    @cached_property
+    @cached
     def moments(self) -> Moments:
         """Of all samples as one fold; of several when a baseline needs them."""
         self.reference = reference_value(self.values)
@@ -157,7 +161,7 @@ class CountedRun(_Enumeration):
             self._sums([self.counts]), self.reference, lambda: self._sums(self._counts_by_fold)
         )
 
-    @cached_property
+    @cached
     def _counts_by_fold(self) -> np.ndarray:
         """Each of an outcome's samples falls into any fold alike: another multinomial."""
         folds = min(FOLDS, int(self.counts.sum()))
@@ -202,10 +206,11 @@ class ExactRun(_Enumeration):
         self.probs = probs[possible] / probs.sum()
         super().__init__(family, outcomes[possible], **f)
 
-    @cached_property
+    @cached
     def moments(self) -> ExactMoments:
         """Value and gradient."""
-        value = float(self.probs @ self.values)
-        grad = self.weigh(self.probs * (self.values - value))[0]
+        with np.errstate(invalid="ignore"):  # a non-finite f is let through only if so wanted
+            value = float(self.probs @ self.values)
+            grad = self.weigh(self.probs * (self.values - value))[0]
         bad = int((~np.isfinite(self.values)).sum())
         return ExactMoments(value, grad, self.samples, nonfinite=bad)

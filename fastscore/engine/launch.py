@@ -1,32 +1,26 @@
 """The launch: rounds of blocks on one thread, under ``prange``, or on Python threads.
 
-A guest must survive its host (measured with Numba 0.68): two Python threads in a ``prange``
-of the workqueue layer abort the process; a forked child which enters OpenMP is killed.  There
-the same blocks run on Python threads with the serial driver, to the same bits.
+Where the host allows no ``prange`` (see ``host``) the same blocks run on Python threads with the
+serial driver, to the same bits.
 """
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
 from itertools import pairwise
 
-import numba
 import numpy as np
 
-from fastscore.engine import blocks, driver
+from fastscore.engine import driver, host
+from fastscore.engine.blocks import CHUNK
+from fastscore.engine.host import ROUND
 from fastscore.engine.jit import Entry
 from fastscore.engine.memory import aligned
 from fastscore.engine.problem import Problem
 from fastscore.engine.run import Run
 
-#: Seconds that a round should take: Ctrl-C, progress and stopping rules wait for its end.
-ROUND = 0.05
 #: Seconds of work below which threads cost more than they bring.
 _WORTH_THREADS = 2e-4
 _SECONDS_PER_ELEMENT = 2e-9
@@ -36,17 +30,6 @@ _IN_FLIGHT = 256
 _PILOT_ROWS = 16
 _SLOW_PILOT = 1e-4
 _SLOT_DOUBLES = 2**16
-
-_forked = False
-
-
-def _mark_forked() -> None:
-    global _forked
-    _forked = True
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_mark_forked)
 
 
 class CompiledRun(Run):
@@ -59,7 +42,7 @@ class CompiledRun(Run):
         self.reference, cost = _pilot(problem, self.workspaces[0], self.stop)
         self.cost = cost + self._cost_of_sums()
         self.workers = self._workers(threads)
-        self.parallel = self.workers > 1 and prange_is_safe()
+        self.parallel = self.workers > 1 and host.prange_is_safe()
         if self.workers > 1:
             self.workspaces = problem.workspaces(self.workers)
 
@@ -67,7 +50,7 @@ class CompiledRun(Run):
         cut = self.problem.cut
         if cut.blocks == 1 or threads == 1 or cut.n * self.cost < _WORTH_THREADS:
             return 1
-        return min(self._shares, numba.get_num_threads() if threads is None else threads)
+        return min(self._shares, host.threads() if threads is None else threads)
 
     @property
     def _shares(self) -> int:
@@ -84,7 +67,7 @@ class CompiledRun(Run):
         block_seconds = self.cost * cut.block
         watched = block_seconds > 2 * ROUND
         if watched:  # f is slow: ask for a stop between chunks of a few calls of it
-            self.problem.table[blocks.CHUNK] = max(1, int(ROUND / self.cost))
+            self.problem.table[CHUNK] = max(1, int(ROUND / self.cost))
         work = self._driver()
         done = 0
         step = self._step(block_seconds)
@@ -92,7 +75,7 @@ class CompiledRun(Run):
             last = min(done + step, cut.blocks)
             start = time.perf_counter()
             if watched:
-                watch(partial(work, done, last), self.stop)
+                host.watch(partial(work, done, last), self.stop)
             else:
                 work(done, last)
             seconds = (time.perf_counter() - start) / (last - done) * self.workers
@@ -137,22 +120,21 @@ class CompiledRun(Run):
             )  # fmt: skip
 
         def work(first: int, last: int) -> None:
-            with ThreadPoolExecutor(workers) as pool:
-                for begin in range(first, last, len(rows)):
-                    count = min(last - begin, len(rows))
-                    rows[:] = 0.0
-                    ends = [begin + count * i // workers for i in range(workers + 1)]
-                    list(pool.map(share, range(workers), ends[:-1], ends[1:]))
-                    failed = flags[(flags[:, driver.STATUS] != 0) & (self.stop[0] == 0)]
-                    good = failed[:, driver.FAILED].min() if len(failed) else begin + count
-                    driver.merge(rows, begin, good, self.sums, self.flags)
-                    if len(failed):
-                        first_failed = failed[np.argmin(failed[:, driver.FAILED])]
-                        merged = self.flags[driver.MERGED]
-                        self.flags[:] = first_failed
-                        self.flags[driver.MERGED] = merged
-                    if len(failed) or self.stop[0]:
-                        return
+            for begin in range(first, last, len(rows)):
+                count = min(last - begin, len(rows))
+                rows[:] = 0.0
+                ends = pairwise(begin + count * i // workers for i in range(workers + 1))
+                host.on_threads(partial(share, i, *span) for i, span in enumerate(ends))
+                failed = flags[(flags[:, driver.STATUS] != 0) & (self.stop[0] == 0)]
+                good = failed[:, driver.FAILED].min() if len(failed) else begin + count
+                driver.merge(rows, begin, good, self.sums, self.flags)
+                if len(failed):
+                    first_failed = failed[np.argmin(failed[:, driver.FAILED])]
+                    merged = self.flags[driver.MERGED]
+                    self.flags[:] = first_failed
+                    self.flags[driver.MERGED] = merged
+                if len(failed) or self.stop[0]:
+                    return
 
         return work
 
@@ -185,11 +167,11 @@ class FoldsRun(CompiledRun):
                 entry = driver.run_folds_parallel if self.parallel else driver.run_folds_serial
                 run(entry, (first, last), (0, folds), slice(workers))
             else:
-                ends = [folds * i // workers for i in range(workers + 1)]
-                each = [slice(i, i + 1) for i in range(workers)]
-                share = partial(run, driver.run_folds_serial, (first, last))
-                with ThreadPoolExecutor(workers) as pool:
-                    list(pool.map(share, pairwise(ends), each))
+                ends = pairwise(folds * i // workers for i in range(workers + 1))
+                host.on_threads(
+                    partial(run, driver.run_folds_serial, (first, last), which, slice(i, i + 1))
+                    for i, which in enumerate(ends)
+                )
             failed = flags[flags[:, driver.STATUS] != 0]
             at = np.argmin(failed[:, driver.FAILED]) if len(failed) else None
             self.flags[:] = flags[0] if at is None else failed[at]
@@ -220,37 +202,3 @@ def reference_value(values: np.ndarray) -> float:
     """The median of the finite values, which no single outlier moves; 0 if there are none."""
     finite = np.sort(values[np.isfinite(values)])
     return float(finite[finite.size // 2]) if finite.size else 0.0
-
-
-def warm_up() -> None:
-    """Compile the drivers, or load them from the disk cache, by runs of no blocks."""
-    table, one = np.zeros(blocks.TABLE, np.int64), np.zeros(1, np.int64)
-    flags, sums = np.zeros(driver.FLAGS, np.int64), np.zeros((1, blocks.HEADER))
-    for run in (driver.run_serial, *([driver.run_parallel] if prange_is_safe() else [])):
-        run(table, 0.0, 0, 0, one, flags, aligned(1, 1), aligned(1, 1), one, sums)
-
-
-def prange_is_safe() -> bool:
-    """Whether a parallel region may be entered here, under the layer that the host chose."""
-    numba.get_num_threads()  # starts the threading layer, as any parallel kernel would
-    layer = numba.threading_layer()
-    return layer == "tbb" or (layer == "omp" and not _forked)
-
-
-def watch(work: Callable[[], None], stop: np.ndarray) -> None:
-    """Run long work on a helper thread, so that Ctrl-C reaches Python and stops it."""
-    if threading.current_thread() is not threading.main_thread():
-        work()
-        return None
-    with ThreadPoolExecutor(1) as pool:
-        future: Future[None] = pool.submit(work)
-        try:
-            while True:
-                try:
-                    return future.result(timeout=ROUND)
-                except FutureTimeoutError:
-                    if future.done():
-                        raise
-        except KeyboardInterrupt:
-            stop[0] = 1
-            raise

@@ -219,7 +219,7 @@ def vector(base, count):
 
 @intrinsic
 def transpose_8x8(typingctx, source, source_stride, target, target_stride):
-    """Write an 8 x 8 square of doubles transposed; plain loops do it at a third of the speed."""
+    """Write an 8 x 8 square of doubles transposed; plain loops do it at half the speed."""
 
     def codegen(context, builder, signature, args):
         source, source_stride, target, target_stride = args

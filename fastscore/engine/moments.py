@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
+from fastscore.cached import cached
 from fastscore.engine.blocks import COUNT, HEADER, NONFINITE, SUM_W, SUM_WW
 
 
@@ -60,7 +60,7 @@ class Moments:
         """Σ S, Σ F, Σ S², Σ F S and Σ F², of shape (folds, 5, P)."""
         return self.sums[:, HEADER:].reshape(len(self.sums), 5, -1)
 
-    @cached_property
+    @cached
     def total(self) -> np.ndarray:
         """The header summed over folds."""
         return self.sums[:, :HEADER].sum(axis=0)
@@ -108,7 +108,7 @@ class CountedMoments(Moments):
 
     split: Callable[[], np.ndarray]
 
-    @cached_property
+    @cached
     def folded(self) -> Moments:
         """With folds to cross-fit over."""
         return Moments(self.split(), self.reference)

@@ -31,6 +31,8 @@ class Run(ABC):
 
     reference: float = 0.0
     workers: int = 1
+    #: What f is evaluated at.
+    unit: str = "sample"
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem

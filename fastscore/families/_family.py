@@ -18,13 +18,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from fastscore import checks
+from fastscore.cached import cached
 from fastscore.engine.draw import draw_samples
 from fastscore.engine.driver import log_probs, scores
 from fastscore.engine.jit import TileKernel
@@ -82,12 +82,12 @@ class Family(ABC):
         self.index = np.concatenate(index).astype(np.int64)
         return {name: np.broadcast_to(a, shape).ravel() for name, a in arrays.items()}
 
-    @cached_property
+    @cached
     def packed_at(self) -> int:
         """Address of `packed`."""
         return int(self.packed.ctypes.data)
 
-    @cached_property
+    @cached
     def index_at(self) -> int:
         """Address of `index`."""
         return int(self.index.ctypes.data)
@@ -116,7 +116,8 @@ class Family(ABC):
     def sample(self, n: int, *, rng: Any = None) -> np.ndarray:
         """Draw n samples, of shape (n, d).
 
-        They are the very samples that ``fs.gradient(f, p, n=n, rng=rng)`` uses.
+        They are the very samples that ``fs.gradient(f, p, n=n, rng=rng)`` uses (not those behind
+        ``sampling="counts"``).
         """
         return draw_samples(self, checks.count("n", n), seed_of(rng))
 

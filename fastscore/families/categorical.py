@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from fastscore import checks
+from fastscore.cached import cached
 from fastscore.engine.alias import ENTRY, alias_table, draw_classes
 from fastscore.engine.blocks import ACCUMULATE, FINISH, LOG_PROB, SAMPLE, SCORE
 from fastscore.engine.jit import plain, tile_kernel
@@ -156,7 +156,7 @@ class Categorical(Family):
             self._log_probs = log_softmax(rows, axis=1)
         self._probs = np.exp(self._log_probs)
 
-    @cached_property
+    @cached
     def packed(self) -> np.ndarray:
         """What the kernels read."""
         on, off = self._complements(), -self._probs

@@ -155,8 +155,10 @@ _BODIES = {
 _ITEMS: dict[type, Any] = {np.float64: as_floats, np.int64: as_integers}
 
 
-def compile_f(f: Any, kind: str, d: int, arguments: Arguments, dtype: type = np.float64) -> int:
-    """Address of the tile kernel of a jitted f of samples of that type.
+def compile_f(
+    f: Any, kind: str, d: int, arguments: Arguments, dtype: type = np.float64
+) -> TileFunction:
+    """The tile kernel of a jitted f of samples of that type.
 
     Raises
     ------
@@ -164,27 +166,27 @@ def compile_f(f: Any, kind: str, d: int, arguments: Arguments, dtype: type = np.
         If f does not compile for an array of that type, or does not return what its kind should.
     """
     width = d if d <= FEW_COLUMNS else 0
-    return _compiled_f(f, kind, width, arguments.types, dtype).address
+    return _compiled_f(f, kind, width, arguments.types, dtype)
 
 
 def compile_direct(
     direct: Any, kind: str, size: int, arguments: Arguments, dtype: type = np.float64
-) -> int:
-    """Address of the tile kernel of a jitted direct term."""
-    return _compiled_direct(direct, kind, size, arguments.types, dtype).address
+) -> TileFunction:
+    """The tile kernel of a jitted direct term."""
+    return _compiled_direct(direct, kind, size, arguments.types, dtype)
 
 
-def compile_pointer(function: CFunction, dtype: type) -> tuple[int, Arguments]:
-    """Address of the tile kernel which calls a C function, and the arguments that name it."""
+def compile_pointer(function: CFunction, dtype: type) -> tuple[TileFunction, Arguments]:
+    """The tile kernel which calls a C function, and the arguments that name it."""
     arguments = Arguments((function.address, function.user_data))
     kernel = _calling(function.batch, function.takes_user_data, dtype, arguments.types)
-    return kernel.address, arguments
+    return kernel, arguments
 
 
 @lru_cache
 def _calling(
     batch: bool, takes_user_data: bool, dtype: type, argument_types: tuple[types.Type, ...]
-) -> _TileFunction:
+) -> TileFunction:
     """One kernel for all C functions of a signature."""
     items = floats if dtype is np.float64 else integers
     last = (types.int64,) if takes_user_data else ()
@@ -197,7 +199,7 @@ def _calling(
     return _build(_ROWS, body, None, argument_types, dtype, scope)
 
 
-class _TileFunction:
+class TileFunction:
     """A jitted tile function, kept alive, and the address of its native code."""
 
     def __init__(self, dispatcher: Any) -> None:
@@ -205,12 +207,14 @@ class _TileFunction:
         dispatcher.compile(INTEGRAND.args)
         result = dispatcher.overloads[INTEGRAND.args]
         self.address = int(result.library.get_pointer_to_function(result.fndesc.mangled_name))
+        #: Whether it enters parallel regions, its own or those of what it calls.
+        self.parallel = "numba_parallel_for" in result.library.get_llvm_str()
 
 
 @lru_cache(maxsize=256)
 def _compiled_f(
     f: Any, kind: str, d: int, argument_types: tuple[types.Type, ...], dtype: type = np.float64
-) -> _TileFunction:
+) -> TileFunction:
     """f on columns if it can be, else on rows; d = 0 stands for any too large for columns."""
     columns, rows, _ = _BODIES[kind]
     # Explicit signatures fix the type of x, and an f with a prange of its own cannot be inlined.
@@ -230,13 +234,13 @@ def _compiled_f(
 @lru_cache(maxsize=256)
 def _compiled_direct(
     direct: Any, kind: str, size: int, argument_types: tuple[types.Type, ...], dtype: type
-) -> _TileFunction:
+) -> TileFunction:
     return _on_rows(_BODIES[kind][2], direct, argument_types, dtype, SIZE=size)
 
 
 def _on_rows(
     body: str, f: Any, argument_types: tuple[types.Type, ...], dtype: type, **constants: int
-) -> _TileFunction:
+) -> TileFunction:
     scope = {
         "f": f,
         "sample": _row if f._can_compile else _writable_row,
@@ -252,7 +256,7 @@ def _on_rows(
 def _build(
     frame: str, body: str, f: Any, argument_types: tuple[types.Type, ...], dtype: type,
     scope: dict[str, Any],
-) -> _TileFunction:  # fmt: skip
+) -> TileFunction:  # fmt: skip
     """Compile a body within its frame, under f's own floating-point options."""
     scope = {
         "unpack": unpacker(argument_types), "items": _ITEMS[dtype], "row": _writable_row,
@@ -266,7 +270,7 @@ def _build(
     indent = frame[: frame.index("{body}")].rpartition("\n")[2]
     source = frame.replace("{body}", body.strip().replace("\n", "\n" + indent))
     exec(source.format(names=names), scope)
-    return _TileFunction(njit(**_options(f))(scope["evaluate"]))
+    return TileFunction(njit(**_options(f))(scope["evaluate"]))
 
 
 def _options(f: Any) -> dict[str, Any]:

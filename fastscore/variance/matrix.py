@@ -11,8 +11,7 @@ import numpy as np
 from fastscore.engine.moments import Moments
 from fastscore.engine.products import Products
 
-#: With this many units or fewer in the other folds, or not more than twice as many as scores, their
-#: mean is used.
+#: Units in the other folds, beyond twice the rank of their scores, up to which λ is 0.
 _FEW = 10
 #: A variance in the other folds so small a part of the sum of squares in all of them is rounding.
 _ROUNDING = 1e-13
@@ -52,7 +51,7 @@ def _regress(
     With r the rank of the scores and σ² the variance that Ĉ leaves, it costs σ² r/(U' − r − 1) in
     new samples, and explains δ more than m does, less what noise alone would.  Each row moves by
     ``λ = δ/(δ + cost) · (1 − (10 + 2 r)/U')``, whose second factor has the scores' heavy tails in
-    mind: it is 0 with few units, and 1 where the regression leaves no residual.
+    mind: it is 0 with few units, and nearly 1 where the regression leaves no residual.
     """
     inverse, rank = _pseudo_inverse(scores)
     free = units - rank - 1

@@ -54,7 +54,7 @@ def tile(request, f):
 def _tile(p, f, **options):
     cut = tiling(10**8, p.d, p.size)
     arguments = Arguments(())
-    address = compile_f(f, "sample", p.d, arguments, p.dtype)
+    address = compile_f(f, "sample", p.d, arguments, p.dtype).address
     problem = Problem(p, cut, key_of(0), f=address, args=arguments, **options)
     workspace = problem.workspaces(1)[0]
     sample(problem.table, workspace, cut.rows)

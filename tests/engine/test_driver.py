@@ -5,7 +5,7 @@ import pytest
 from numba import njit
 
 import fastscore as fs
-from fastscore.engine import launch
+from fastscore.engine import host, launch
 from fastscore.engine.streams import key_of
 from fastscore.engine.tiles import FOLDS, stride_of, tile_rows, tiling
 
@@ -28,7 +28,7 @@ def test_threads_do_not_change_a_bit(f, p, n, threads):
 @pytest.mark.parametrize("threads", [2, 5])
 def test_python_threads_do_not_change_a_bit(f, p, threads, monkeypatch):
     one = fs.gradient(f, p, n=500_000, rng=5, threads=1)
-    monkeypatch.setattr(launch, "prange_is_safe", lambda: False)
+    monkeypatch.setattr(host, "prange_is_safe", lambda: False)
     many = fs.gradient(f, p, n=500_000, rng=5, threads=threads)
     np.testing.assert_array_equal(everything(one), everything(many))
 

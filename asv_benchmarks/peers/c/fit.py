@@ -1,7 +1,7 @@
-"""Fit the polynomials of ``score.c`` and print the header ``coefficients.h``.
+"""Fit the polynomials of ``normals.h`` and print the header ``coefficients.h``.
 
-Run ``python asv_benchmarks/peers/fit.py > asv_benchmarks/peers/coefficients.h``; only the standard
-library is needed (``decimal`` at 60 digits; neither mpmath nor anything else).
+Run ``python fit.py > coefficients.h`` in this folder; only the standard library is needed
+(``decimal`` at 60 digits; neither mpmath nor anything else).
 
 Each polynomial interpolates its function at Chebyshev nodes, which is within a small factor of the
 best polynomial of that degree; the coefficients are rounded to double only at the end, and the
@@ -11,7 +11,7 @@ Three functions are needed by a Box-Muller transform of the unit square:
 
 * ``-log(1.5 + h)`` for ``h`` in [-1/2, 1/2]: the mantissa of a number in [1, 2).  The table is
   raised by its own largest error, so that the polynomial is never below the function: what
-  ``score.c`` takes the square root of is then never negative, and no clamp is needed.
+  ``normals.h`` takes the square root of is then never negative, and no clamp is needed.
 * ``cos(pi/2 v)`` and ``sin(pi/2 v) / v`` as polynomials in ``q = v**2``, ``v`` in [-1/2, 1/2].
 """
 
@@ -114,7 +114,7 @@ def table(name: str, coefficients: list[Decimal], error: Decimal) -> str:
 
 def main() -> None:
     """Print the header."""
-    print("/* Printed by fit.py: ascending coefficients of the polynomials in score.c. */\n")
+    print("/* Printed by fit.py: ascending coefficients of the polynomials in normals.h. */\n")
     mantissa, quarter = (-HALF, HALF), (Decimal(0), HALF * HALF)
     log = interpolate(minus_log, mantissa, LOG_DEGREE)
     log[0] += largest_error(round_to_double(log), minus_log, mantissa) * Decimal("1.02")

@@ -1,4 +1,4 @@
-/* Printed by fit.py: ascending coefficients of the polynomials in score.c. */
+/* Printed by fit.py: ascending coefficients of the polynomials in normals.h. */
 
 /* degree 15, largest error 2.0e-13 */
 static const double MINUS_LOG[16] = {

@@ -1,4 +1,4 @@
-"""The hand-written C: builds ``score.c`` with the C compiler found, and calls it by ctypes.
+"""The hand-written C: builds the files of ``peers/c`` with the C compiler found.
 
 ``$CC`` chooses the compiler and ``$CFLAGS`` is appended to the flags: ``CFLAGS=-march=haswell``
 shows how the C does on a processor with AVX2 alone.
@@ -13,16 +13,17 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from asv_benchmarks.peers.peer import UnavailableError
-from asv_benchmarks.peers.problem import Array, Mode
+from asv_benchmarks.peers.implementations._solver import Solver, UnavailableError
+from asv_benchmarks.peers.workloads import WORKLOADS, Array
 
-HERE = Path(__file__).parent
-SOURCES = (HERE / "score.c", HERE / "coefficients.h")
+FOLDER = Path(__file__).parents[1] / "c"
 FLAGS = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 # Tried in this order: not every compiler has OpenMP, nor -march=native for every processor.
 OPTIONAL_FLAGS = (("-march=native", "-fopenmp"), ("-march=native",), ())
@@ -59,19 +60,20 @@ def build_with(cc: str, flags: tuple[str, ...]) -> Path:
     and the instructions of the processor that ``-march=native`` found.
     """
     macros = run([cc, *flags, "-dM", "-E", "-xc", os.devnull])
-    parts = [*(source.read_text() for source in SOURCES), *flags, macros]
+    sources = sorted(FOLDER.glob("*.[ch]"))
+    parts = [*(source.read_text() for source in sources), *flags, macros]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     library = cache_folder() / f"score-{key}.so"
     if not library.exists():
         library.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=library.parent) as folder:
             built = Path(folder) / library.name
-            run([cc, *flags, str(SOURCES[0]), "-o", str(built), "-lm"])
+            units = [str(source) for source in sources if source.suffix == ".c"]
+            run([cc, *flags, *units, "-o", str(built), "-lm"])
             built.replace(library)
     return library
 
 
-@cache
 def build() -> Path:
     """Build with as many of the optional flags as the compiler takes; return the library."""
     cc = compiler()
@@ -85,63 +87,36 @@ def build() -> Path:
     raise failure
 
 
-def available() -> bool:
-    """Whether there is a C compiler that builds ``score.c``."""
-    try:
-        build()
-    except UnavailableError:
-        return False
-    return True
-
-
-VECTOR = np.ctypeslib.ndpointer(dtype=np.float64, ndim=1, flags="C_CONTIGUOUS")
+def pointer(array: Array) -> ctypes.c_void_p:
+    """Return the address of an array's numbers."""
+    return np.ascontiguousarray(array).ctypes.data_as(ctypes.c_void_p)
 
 
 @cache
-def load(path: Path) -> ctypes.CDLL:
-    """Load the library and declare its functions."""
-    library = ctypes.CDLL(str(path))
-    long, word, integer = ctypes.c_long, ctypes.c_uint64, ctypes.c_int
-    library.w1.argtypes = [VECTOR, VECTOR, long, long, integer, word, integer, VECTOR]
-    library.w1.restype = None
-    library.normals.argtypes = [word, long, VECTOR]
-    library.normals.restype = None
-    return library
+def library() -> ctypes.CDLL:
+    """Return the built library."""
+    return ctypes.CDLL(str(build()))
 
 
-def gradient(mu: Array, log_scale: Array, n: int, mode: Mode, seed: int, threads: int = 1) -> Array:
-    """Estimate the gradient; see `asv_benchmarks.peers.peer.Peer.gradient`."""
-    d = mu.size
-    out = np.empty(4 * d if mode == Mode.STANDARD_ERRORS else 2 * d)
-    load(build()).w1(
-        np.ascontiguousarray(mu), np.ascontiguousarray(log_scale), d, n, mode, seed, threads, out
-    )
+def call(function: Callable[..., Any], workload: Any, *numbers: Any, size: int) -> Array:
+    """Call a C function with the arrays of a workload, then `numbers`, then `size` results."""
+    arrays = [np.ascontiguousarray(array) for array in vars(workload).values()]
+    out = np.empty(size)
+    function(*map(pointer, arrays), ctypes.c_long(arrays[0].size), *numbers, pointer(out))
     return out
 
 
-def normals(n: int, seed: int) -> Array:
-    """Return `n` standard normals of the C generator; `n` is a multiple of 32."""
-    if n % 32:
-        raise ValueError(f"n must be a multiple of 32, not {n}")
-    out = np.empty(n)
-    load(build()).normals(seed, n, out)
-    return out
+def solver(name: str, errors: bool) -> Solver:
+    """Return the solver of a workload, with or without standard errors."""
+
+    def solve(workload: Any, n: int, seed: int, threads: int) -> Array:
+        numbers = ctypes.c_long(n), errors, ctypes.c_uint64(seed), threads
+        size = workload.gradient().size * (1 + errors)
+        return call(library()[name.lower()], workload, *numbers, size=size)
+
+    return solve
 
 
-class CPeer:
-    """The hand-written C as a peer.
-
-    Parameters
-    ----------
-    name : str
-        Name for the tables.
-    mode : Mode
-        With the optimal baseline alone, or with standard errors as well.
-    """
-
-    def __init__(self, name: str, mode: Mode) -> None:
-        build()
-        self.name = name
-        self.mode = mode
-
-    gradient = staticmethod(gradient)
+library()  # so that an import fails where there is no compiler
+ALONE = {name: solver(name, False) for name in WORKLOADS}
+WITH_ERRORS = {name: solver(name, True) for name in WORKLOADS}

@@ -1,0 +1,10 @@
+"""The workloads, by name."""
+
+from asv_benchmarks.peers.workloads._workload import Array, Workload
+from asv_benchmarks.peers.workloads.bernoulli import Bernoulli
+from asv_benchmarks.peers.workloads.categorical import Categorical
+from asv_benchmarks.peers.workloads.gaussian import Gaussian
+
+__all__ = ["WORKLOADS", "Array", "Bernoulli", "Categorical", "Gaussian", "Workload"]
+
+WORKLOADS: dict[str, type[Workload]] = {"W1": Gaussian, "W2": Bernoulli, "W3": Categorical}
