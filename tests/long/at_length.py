@@ -1,10 +1,11 @@
-"""The Gaussian cases at length, as ``PYTHONPATH=tests python -m tests.long.gaussian``.
+"""The cases at length, as ``PYTHONPATH=tests python -m tests.long.at_length``.
 
 It writes results.json here.
 
 Ten seeds of 1e7 draws for each case and baseline; z-scores of value, gradient and of the variance
 of one sample.  The standard error of a variance comes from moments by quadrature, in ten dimensions
-from a million of NumPy's own draws.  No two cases share a seed.
+from a million of NumPy's own draws, of discrete families from all outcomes.  No two cases share a
+seed.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import platform
 import time
 from pathlib import Path
 
+import discrete
+import gaussian
 import numba
 import numpy as np
 import scipy
-from cases import VARIANCES, Case, flat
-from gaussian import cases
+from cases import VARIANCES, Case, flat, rows
 
 import fastscore as fs
 
@@ -29,21 +31,39 @@ SEEDS = 10
 RESULTS = Path(__file__).with_name("results.json")
 
 
+def nodes(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """f (m,), score (m, P) and weight (m,) of the points that expectations are sums over."""
+    x, s, weight = outcomes(case) if case.p.dtype is np.int64 else quadrature(case)
+    compiled = hasattr(case.f, "py_func")
+    f = np.array([case.f(row, *case.args) for row in x]) if compiled else case.f(x, *case.args)
+    return f, s[:, : case.grad.size], weight
+
+
+def outcomes(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All of a discrete family."""
+    x = case.p.support(2**10)
+    return x, case.p.score(x), np.exp(case.p.log_prob(x))
+
+
+def quadrature(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The trapezoidal rule in one dimension, NumPy's draws in several."""
+    loc, scale = (np.broadcast_to(value, case.p.d) for value in case.p.parameters.values())
+    if case.p.d == 1:
+        z, step = np.linspace(-14, 14, 400_001, retstep=True)
+        weight, z = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) * step, z[:, None]
+    else:
+        z = np.random.default_rng(0).standard_normal((10**6, case.p.d))
+        weight = np.full(len(z), 1 / len(z))
+    return loc + scale * z, np.concatenate([z / scale, (z**2 - 1) / scale], axis=1), weight
+
+
 def variance_errors(case: Case, row: dict) -> dict:
     """By baseline, the standard error of a variance of one sample, estimated from `DRAWS`.
 
     With ``t = (f − b) s − g`` and an estimated b it is the spread of
     ``t² + (dv/db) (influence of a sample on b)``, where ``dv/db = 2 E[s²] (b − b*)``.
     """
-    loc, scale = (np.broadcast_to(value, case.p.d) for value in case.p.parameters.values())
-    if case.p.d == 1:  # the trapezoidal rule
-        z, step = np.linspace(-14, 14, 400_001, retstep=True)
-        weight, z = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) * step, z[:, None]
-    else:
-        z = np.random.default_rng(0).standard_normal((10**6, case.p.d))
-        weight = np.full(len(z), 1 / len(z))
-    f = np.array([case.f.py_func(x, *case.args) for x in loc + scale * z])
-    s = np.concatenate([z / scale, (z**2 - 1) / scale], axis=1)[:, : case.grad.size]
+    f, s, weight = nodes(case)
     best = np.array(list(row["baseline"]["opt_coord"].values()))
     second = weight @ s**2
 
@@ -52,7 +72,7 @@ def variance_errors(case: Case, row: dict) -> dict:
         if case.p.d == 1:
             np.testing.assert_allclose(weight @ terms, case.grad, rtol=1e-10, atol=1e-12)
         spread = (terms - case.grad) ** 2 + 2 * second * (b - best) * influence[:, None]
-        return np.sqrt((weight @ spread**2 - (weight @ spread) ** 2) / DRAWS)
+        return np.sqrt(np.maximum(weight @ spread**2 - (weight @ spread) ** 2, 0) / DRAWS)
 
     nothing, mean, scalar = np.zeros_like(f), row["baseline"]["mean"], case.scalar
     of_scalar = np.sum(((f[:, None] - scalar) * s - case.grad) * s, axis=1) / second.sum()
@@ -76,12 +96,25 @@ def z_scores(case: Case, row: dict, first_seed: int) -> dict:
         for b in exact:
             estimate = run.with_baseline(b)
             stderr = flat(estimate.grad_stderr)
-            grad[b].append((estimate.flat - case.grad) / stderr)
-            variance[b].append((DRAWS * stderr**2 - exact[b]) / errors[b])
+            degenerate, plain = exact[b] < 1e-12 * exact[None], np.sqrt(exact[None] / DRAWS)
+            grad[b].append(in_errors(estimate.flat - case.grad, stderr, degenerate, plain))
+            # Two values at the same distance from b make a variance that has no error either.
+            degenerate |= errors[b] < 1e-6 * exact[None] / math.sqrt(DRAWS)
+            distance = DRAWS * stderr**2 - exact[b]
+            variance[b].append(in_errors(distance, errors[b], degenerate, exact[None]))
     names = {None: "none", case.scalar: "given scalar"}
     return {"value": value} | {
         names.get(b, b): {"gradient": grad[b], "variance": variance[b]} for b in exact
     }
+
+
+def in_errors(distance, error, degenerate, plain) -> np.ndarray:
+    """A z-score; where a baseline leaves no variance of first order, 0.
+
+    There only the noise of its own estimate is left, and that is 1/√n of the ``plain`` error.
+    """
+    assert np.all(np.abs(distance[degenerate]) < 10 / math.sqrt(DRAWS) * plain[degenerate])
+    return np.divide(distance, error, out=np.zeros_like(distance), where=~degenerate)
 
 
 def summary(z) -> dict[str, float]:
@@ -95,13 +128,14 @@ def summary(z) -> dict[str, float]:
 def main() -> None:
     """Run all cases and write the results."""
     start = time.perf_counter()
-    data = json.loads((Path(__file__).parents[1] / "data" / "gaussian_cases.json").read_text())
-    rows = {row["id"]: row for row in data["cases"]}
+    entries = {
+        row["id"]: row for row in (*rows("gaussian_cases.json"), *rows("discrete_cases.json"))
+    }
     table, everything = {}, []
-    for index, (name, case) in enumerate(cases().items()):
+    for index, (name, case) in enumerate((gaussian.cases() | discrete.cases()).items()):
         if case.var is None:
             continue
-        z = z_scores(case, rows[name], 100 * (index + 1))
+        z = z_scores(case, entries[name], 100 * (index + 1))
         table[name] = {
             key: summary(entry) if key == "value" else {k: summary(v) for k, v in entry.items()}
             for key, entry in z.items()
