@@ -11,22 +11,15 @@ import numpy as np
 
 from fastscore.checks import count, one_of
 from fastscore.engine import blocks, driver
-from fastscore.engine.callback import CallbackRun, blocks_of_batch
-from fastscore.engine.enumeration import MOST_OUTCOMES, CountedRun, ExactRun
-from fastscore.engine.host import prange_is_safe
-from fastscore.engine.launch import CompiledRun, FoldsRun
+from fastscore.engine.enumeration import CountedRun
 from fastscore.engine.moments import ExactMoments, Moments
-from fastscore.engine.problem import Problem
 from fastscore.engine.products import FOR_BASELINE, NO_PRODUCTS, Products
 from fastscore.engine.run import Run
-from fastscore.engine.streams import key_of, seed_of
-from fastscore.engine.tiles import batch_stride, tiling
+from fastscore.engine.streams import seed_of
 from fastscore.estimate import Estimate
 from fastscore.families import Family
-from fastscore.integrand import POLICIES, Integrand
-from fastscore.integrand.arguments import Arguments
-from fastscore.integrand.compiled import compile_direct, compile_f, compile_pointer
-from fastscore.integrand.pointer import c_function
+from fastscore.integrand import Integrand
+from fastscore.plan import Plan
 from fastscore.progress import progress_bar
 from fastscore.variance.baselines import as_baseline
 
@@ -141,19 +134,19 @@ def gradient(
     threads = None if threads is None else count("threads", threads)
     seed = seed_of(rng)
 
+    plan = Plan(integrand, p, args, n, seed, threads)
     run: Run
     if estimator == "exact":
-        run = _plan_enumeration(integrand, p, args)
+        run = plan.exact()
     elif sampling == "counts":
-        run = _plan_enumeration(integrand, p, args, n, seed)
+        run = plan.counts()
     else:
-        wanted = FOR_BASELINE if baseline == "matrix" else NO_PRODUCTS
-        run = _plan(integrand, p, args, n, seed, threads, wanted)
+        run = plan.samples(FOR_BASELINE if baseline == "matrix" else NO_PRODUCTS)
 
     def replay(wanted: int) -> Products | None:
         if isinstance(run, CountedRun):
             return run.products_by_counts()
-        again = _plan(integrand, p, args, n, seed, threads, wanted)
+        again = plan.samples(wanted)
         again.rounds()
         return again.products
 
@@ -183,65 +176,6 @@ def gradient(
             stacklevel=2,
         )
     return estimate("n")
-
-
-def _plan(
-    integrand: Integrand, p: Family, args: tuple[Any, ...], n: int, seed: int,
-    threads: int | None, products: int,
-) -> Run:  # fmt: skip
-    """Kernels, blocks and buffers for a run."""
-    kind = integrand.resolve(args)
-    cut = tiling(n, p.d, p.size)
-    policy = POLICIES[integrand.nonfinite]
-    key = key_of(seed)
-    direct = integrand.direct
-    f, arguments = _compiled(integrand, kind, p, args)
-    if kind == "numpy":
-        problem = Problem(
-            p, cut, key, policy=policy, products=products,
-            direct=blocks.NONE if direct is None else blocks.GIVEN,
-            stride=batch_stride(blocks_of_batch(cut) * cut.block),
-        )  # fmt: skip
-        return CallbackRun(problem, f, None if direct is None else lambda x: direct(x, *args))
-    functions = [f]
-    if direct is not None:
-        functions.append(compile_direct(direct, kind, p.size, arguments, p.dtype))
-    problem = Problem(
-        p, cut, key, f=f.address, direct=functions[1].address if direct else blocks.NONE,
-        args=arguments, policy=policy, products=products,
-    )  # fmt: skip
-    if any(function.parallel for function in functions) and not prange_is_safe():
-        threads = 1  # its own parallel regions may be entered by one thread at a time only
-    return (CompiledRun if products == NO_PRODUCTS else FoldsRun)(problem, threads)
-
-
-def _compiled(integrand: Integrand, kind: str, p: Family, args: tuple[Any, ...]) -> tuple[Any, Any]:
-    """f as its tile kernel with its arguments, or as a Python callable of X."""
-    if kind == "numpy":
-        return lambda x: integrand.f(x, *args), None
-    if kind == "c":
-        return compile_pointer(c_function(integrand.f, p.dtype), p.dtype)
-    arguments = Arguments(args)
-    return compile_f(integrand.f, kind, p.d, arguments, p.dtype), arguments
-
-
-def _plan_enumeration(
-    integrand: Integrand, p: Family, args: tuple[Any, ...], n: int | None = None, seed: int = 0
-) -> Run:
-    """f at each outcome of a small support, under counts of n samples or probabilities."""
-    option = "estimator='exact'" if n is None else "sampling='counts'"
-    if integrand.direct is not None:
-        raise ValueError(f"{option} takes no direct term: leave it out, or sample")
-    try:
-        outcomes = p.support(MOST_OUTCOMES)
-    except ValueError as error:
-        raise ValueError(f"{option} needs few outcomes, and {error}: sample instead") from None
-    f, arguments = _compiled(integrand, integrand.resolve(args), p, args)
-    f = f if arguments is None else f.address
-    options = {"f": f, "args": arguments, "policy": POLICIES[integrand.nonfinite]}
-    if n is None:
-        return ExactRun(p, outcomes, **options)
-    return CountedRun(p, outcomes, n, seed, **options)
 
 
 def _check_exact(integrand: Integrand, *, n: Any, rng: Any, sampling: str) -> None:

@@ -22,7 +22,7 @@ class Kinds:
 class Baselines:
     """What a baseline costs."""
 
-    params = ([None, "mean", "scalar", "optimal"],)
+    params = ([None, "mean", "scalar", "optimal", "matrix"],)
     param_names = ("baseline",)
 
     def setup(self, baseline):

@@ -8,7 +8,7 @@ probabilities, and has no error left.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -46,17 +46,19 @@ class _Enumeration(Run):
         Arguments of a compiled f.
     policy : int
         What to do with a non-finite f.
+    functions : sequence
+        Tile function of f, kept alive.
     """
 
     unit = "outcome"
 
     def __init__(
         self, family: Any, outcomes: np.ndarray, f: int | Callable[[np.ndarray], Any],
-        args: Any, policy: int,
+        args: Any, policy: int, functions: Sequence[Any] = (),
     ) -> None:  # fmt: skip
         address = blocks.GIVEN if callable(f) else f
         cut = replace(tiling(len(outcomes), family.d, family.size), folds=1)
-        super().__init__(Problem(family, cut, _NO_KEY, f=address, args=args))
+        super().__init__(Problem(family, cut, _NO_KEY, f=address, args=args, functions=functions))
         self.outcomes = outcomes
         self.f = f
         self.policy = policy
@@ -145,7 +147,7 @@ class CountedRun(_Enumeration):
         Number of samples, and seed of their counts.
     """
 
-    def __init__(self, family: Any, outcomes: np.ndarray, n: int, seed: int, **f: Any) -> None:
+    def __init__(self, n: int, seed: int, family: Any, outcomes: np.ndarray, **f: Any) -> None:
         self._rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
         probs = np.exp(family.log_prob(outcomes))
         counts = self._rng.multinomial(n, probs / probs.sum())

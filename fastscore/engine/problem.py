@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ class Problem:
         What to do with a non-finite f.
     products : int
         Which products of scores to add up, see ``products``.
+    functions : sequence
+        Tile functions of f and direct, kept alive.
     stride : int, optional
         Rows that a workspace's columns hold, that of one tile by default.
     """
@@ -48,11 +51,14 @@ class Problem:
         policy: int = blocks.RAISE,
         products: int = NO_PRODUCTS,
         stride: int | None = None,
+        functions: Sequence[Any] = (),
     ) -> None:
         self.family = family
         self.cut = cut
         self.key = key
-        self.args = args  # with the family, kept alive for as long as the table has addresses
+        # Kept alive, as the family is, for as long as the table has their addresses.
+        self.args = args
+        self.functions = functions
         self.stride = cut.stride if stride is None else stride
         self.fused = direct == blocks.NONE and not family.shares
         self.products = products

@@ -1,0 +1,111 @@
+"""From what a call asks for to the run that does it: kernels, blocks and buffers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastscore.engine import blocks
+from fastscore.engine.callback import CallbackRun, blocks_of_batch
+from fastscore.engine.enumeration import MOST_OUTCOMES, CountedRun, ExactRun
+from fastscore.engine.host import prange_is_safe
+from fastscore.engine.launch import CompiledRun, FoldsRun
+from fastscore.engine.problem import Problem
+from fastscore.engine.products import NO_PRODUCTS
+from fastscore.engine.run import Run
+from fastscore.engine.streams import key_of
+from fastscore.engine.tiles import batch_stride, tiling
+from fastscore.families import Family
+from fastscore.integrand import POLICIES, Integrand
+from fastscore.integrand.arguments import Arguments
+from fastscore.integrand.compiled import compile_direct, compile_f, compile_pointer
+from fastscore.integrand.pointer import c_function
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An integrand and a distribution, checked, and how to run them.
+
+    Attributes
+    ----------
+    integrand : Integrand
+        f.
+    p : Family
+        The distribution.
+    args : tuple
+        Arguments of f.
+    n, seed : int
+        Number of samples, and seed.
+    threads : int or None
+        Threads at most.
+    """
+
+    integrand: Integrand
+    p: Family
+    args: tuple[Any, ...]
+    n: int
+    seed: int
+    threads: int | None
+
+    def samples(self, products: int) -> Run:
+        """By samples, with products of scores if these are wanted."""
+        p, integrand, args = self.p, self.integrand, self.args
+        cut = tiling(self.n, p.d, p.size)
+        direct = integrand.direct
+        f, arguments, functions = self._f()
+        if arguments is None:
+            given = blocks.NONE if direct is None else blocks.GIVEN
+            stride = batch_stride(blocks_of_batch(cut) * cut.block)
+        else:
+            given, stride = blocks.NONE, None
+            if direct is not None:
+                functions.append(
+                    compile_direct(direct, integrand.resolve(args), p.size, arguments, p.dtype)
+                )
+                given = functions[-1].address
+        problem = Problem(
+            p, cut, key_of(self.seed), f=blocks.GIVEN if callable(f) else f, direct=given,
+            args=arguments, policy=POLICIES[integrand.nonfinite], products=products,
+            stride=stride, functions=functions,
+        )  # fmt: skip
+        if callable(f):
+            return CallbackRun(problem, f, None if direct is None else lambda x: direct(x, *args))
+        threads = self.threads
+        if any(function.parallel for function in functions) and not prange_is_safe():
+            threads = 1  # its own parallel regions may be entered by one thread at a time only
+        return (CompiledRun if products == NO_PRODUCTS else FoldsRun)(problem, threads)
+
+    def counts(self) -> CountedRun:
+        """By how often each outcome of a small support came."""
+        return CountedRun(self.n, self.seed, **self._outcomes("sampling='counts'"))
+
+    def exact(self) -> ExactRun:
+        """By all outcomes of a small support."""
+        return ExactRun(**self._outcomes("estimator='exact'"))
+
+    def _outcomes(self, option: str) -> dict[str, Any]:
+        """What a run over outcomes takes."""
+        if self.integrand.direct is not None:
+            raise ValueError(f"{option} takes no direct term: leave it out, or sample")
+        try:
+            outcomes = self.p.support(MOST_OUTCOMES)
+        except ValueError as error:
+            raise ValueError(f"{option} needs few outcomes, and {error}: sample instead") from None
+        f, arguments, functions = self._f()
+        return {
+            "family": self.p, "outcomes": outcomes, "f": f, "args": arguments,
+            "policy": POLICIES[self.integrand.nonfinite], "functions": functions,
+        }  # fmt: skip
+
+    def _f(self) -> tuple[Any, Any, list[Any]]:
+        """f as an address, its arguments, and what must be kept alive; or a callable of X."""
+        integrand, p, args = self.integrand, self.p, self.args
+        kind = integrand.resolve(args)
+        if kind == "numpy":
+            return lambda x: integrand.f(x, *args), None, []
+        if kind == "c":
+            function, arguments = compile_pointer(c_function(integrand.f, p.dtype), p.dtype)
+        else:
+            arguments = Arguments(args)
+            function = compile_f(integrand.f, kind, p.d, arguments, p.dtype)
+        return function.address, arguments, [function]
