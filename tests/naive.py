@@ -148,6 +148,51 @@ def centred(a):
     return a - a.mean(0)
 
 
+# --- the matrix baseline: F is regressed on the whole score ---
+
+
+def matrix_terms(f, F, s, folds):
+    """``F_i − C_{−k} s_i`` of each sample, ``C_{−k} = m + λ (Ĉ − m)`` from the other folds."""
+    terms = np.empty_like(F)
+    for k in np.unique(folds):
+        others = folds != k
+        mean = f[others].mean() if others.any() else 0.0
+        c = mean * np.eye(s.shape[1])
+        if others.sum() > 10:
+            c += shrunk_regression(F[others] - mean * s[others], s[others])
+        for i in np.flatnonzero(~others):
+            terms[i] = F[i] - c @ s[i]
+    return terms
+
+
+def shrunk_regression(F, s):
+    """λ times the slope of F on the whole s, with an intercept, row by row.
+
+    With r the rank of s, σ² the residual variance and δ what is explained beyond noise:
+    ``cost = σ² r/(U' − r − 1)``, ``λ = δ/(δ + cost) (1 − (10 + 2 r)/U' σ²/(σ² + δ/U'))``.
+    An entry that does not vary among the samples has no slope.
+    """
+    n, rms = len(s), np.sqrt(np.mean(s**2, axis=0))
+    F, s = centred(F), centred(s)
+    spread = np.sqrt(np.mean(s**2, axis=0))
+    scale = np.where(spread > 1e-6 * rms, spread, np.inf)
+    z = s / scale
+    correlation = z.T @ z / n
+    rank = np.linalg.matrix_rank(correlation, tol=1e-10, hermitian=True)
+    free = n - rank - 1
+    if rank == 0 or free < 1:
+        return np.zeros((F.shape[1], s.shape[1]))
+    slope = F.T @ z / n @ np.linalg.pinv(correlation, rcond=1e-10, hermitian=True) / scale
+    residual = np.sum((F - s @ slope.T) ** 2, axis=0) / free
+    explained = np.mean((s @ slope.T) ** 2, axis=0)
+    delta = np.maximum(explained - residual * rank / n, 0)
+    cost = residual * rank / free
+    with np.errstate(invalid="ignore"):
+        rate = np.where(cost > 0, delta / (delta + cost), 1)
+        doubt = np.where(cost > 0, residual / (residual + delta / n), 0)
+    return (rate * np.maximum(1 - (10 + 2 * rank) / n * doubt, 0))[:, None] * slope
+
+
 # --- random streams, in Python's integers ---
 
 WORD = 2**64

@@ -48,35 +48,31 @@ class Products:
     Attributes
     ----------
     sums : ndarray of shape (folds, KINDS, P', P')
-        As they were added up, P' being P padded.
+        Whole products, P' being P padded.
     size : int
         P.
-    direct : bool
-        Whether F has a direct term.
     wanted : int
         Which of them were added up.
     """
 
     sums: np.ndarray
     size: int
-    direct: bool
     wanted: int
 
     def scores(self, fold: int) -> np.ndarray:
         """``Σ s sᵀ``."""
-        return self._whole(fold, SCORES, SCORES)
+        return self._of(fold, SCORES)
 
     def terms_scores(self, fold: int) -> np.ndarray:
         """``Σ F sᵀ``."""
-        return self._whole(fold, TERMS_SCORES, SCORES_TERMS if self.direct else TERMS_SCORES)
+        return self._of(fold, TERMS_SCORES)
 
     def terms(self, fold: int) -> np.ndarray:
         """``Σ F Fᵀ``."""
-        return self._whole(fold, TERMS, TERMS)
+        return self._of(fold, TERMS)
 
-    def _whole(self, fold: int, below: int, above: int) -> np.ndarray:
-        products = self.sums[fold, :, : self.size, : self.size]
-        return np.tril(products[below]) + np.tril(products[above], -1).T
+    def _of(self, fold: int, kind: int) -> np.ndarray:
+        return self.sums[fold, kind, : self.size, : self.size]
 
 
 def _lanes() -> int:
@@ -193,9 +189,15 @@ def empty_products(folds: int, size: int, wanted: int) -> np.ndarray:
 
 
 def as_products(sums: np.ndarray, size: int, direct: bool, wanted: int) -> Products:
-    """Products from the room they were added up in."""
-    shape = (len(sums), KINDS, padded(size), padded(size))
-    return Products(sums.reshape(shape), size, direct, wanted)
+    """Whole products from the room they were added up in, below the diagonal."""
+    whole = sums.reshape(len(sums), KINDS, padded(size), padded(size))
+    for fold in whole:
+        pairs = [(SCORES, SCORES), (TERMS_SCORES, SCORES_TERMS if direct else TERMS_SCORES)]
+        if wanted == FOR_COVARIANCE:
+            pairs.append((TERMS, TERMS))
+        for below, above in pairs:
+            fold[below] = np.tril(fold[below]) + np.tril(fold[above], -1).T
+    return Products(whole, size, wanted)
 
 
 def products_of_outcomes(scores: np.ndarray, w: np.ndarray, counts: np.ndarray) -> Products:
@@ -206,4 +208,4 @@ def products_of_outcomes(scores: np.ndarray, w: np.ndarray, counts: np.ndarray) 
         out[SCORES] = (times * scores).T @ scores
         out[TERMS_SCORES] = (times * terms).T @ scores
         out[TERMS] = (times * terms).T @ terms
-    return Products(sums, scores.shape[1], False, FOR_COVARIANCE)
+    return Products(sums, scores.shape[1], FOR_COVARIANCE)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from fastscore.cached import cached
 from fastscore.engine import blocks, driver
 from fastscore.engine.draw import draw_block
 from fastscore.engine.moments import ExactMoments, Moments
@@ -49,7 +50,7 @@ class Run(ABC):
         """The sums, as an estimate takes them."""
         return Moments(self.sums, self.reference)
 
-    @property
+    @cached
     def products(self) -> Products | None:
         """Products of scores by fold, if the problem asks for them."""
         problem = self.problem

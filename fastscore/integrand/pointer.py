@@ -105,8 +105,15 @@ def _accepted(dtype: type) -> dict[str, tuple[bool, bool]]:
 
 
 def _plain(signature: str) -> str:
-    """A signature without ``const`` and spaces."""
-    return "".join(word for word in signature.replace("*", " * ").split() if word != "const")
+    """A signature without spaces, ``const`` and the names of parameters."""
+    result, _, parameters = signature.rstrip(") ").partition("(")
+    plain = []
+    for parameter in parameters.split(","):
+        words = [word for word in parameter.replace("*", " * ").split() if word != "const"]
+        if len(words) > 1 and words[-1] not in ("*", "long"):
+            words.pop()
+        plain.append("".join(words))
+    return f"{result.strip()}({','.join(plain)})"
 
 
 def _ctypes_example(dtype: type) -> str:

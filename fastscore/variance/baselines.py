@@ -113,7 +113,7 @@ def solve(
 def _solve_matrix(moments: Moments, products: Products, chosen: np.ndarray) -> Solution:
     c = matrix.coefficients(moments, products, chosen)
     grad, variance = matrix.gradient(moments, products, c, chosen)
-    without = solve(moments, None, chosen, products.direct, lambda: products).stderr ** 2
+    without = solve(moments, None, chosen, False, lambda: products).stderr ** 2
     ratio = np.where(without > 0, np.inf, 1.0)
     np.divide(without, variance, out=ratio, where=variance > 0)
     return Solution(grad, np.sqrt(variance), ratio, c)

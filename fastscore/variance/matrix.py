@@ -59,7 +59,7 @@ def _regress(
         return
     fitted = terms @ inverse
     residual = np.maximum(spread - np.einsum("ij,ij->i", fitted, terms), 0.0) / free
-    step = fitted - c
+    step = (terms - c @ scores) @ inverse  # Ĉ − m, but 0 where the scores do not vary: 0/0 is m
     explained = np.einsum("ij,ij->i", step @ scores, step) / units
     gained = np.maximum(explained - residual * rank / units, 0.0)
     cost = residual * rank / free
