@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +51,7 @@ class Row:
     nanoseconds : float
         Median time per element: per sample and coordinate, or per sample of a single variable.
     ratio : float
-        Median of the ratios of the calls of a round, this peer's to the first peer's.
+        Median of the ratios of the turns of a round, this peer's to the first peer's.
     deviation : float
         Largest distance of the gradient from the exact one, in standard errors.
     startup, first_call : float
@@ -96,8 +97,8 @@ def check(case: Case, peer: PeerProcess, estimate: Sequence[float]) -> float:
 def compare(peers: Sequence[PeerProcess], case: Case, repeats: int) -> list[Row]:
     """Measure all peers that know the workload.
 
-    One call of each to warm up, whose gradient is checked; then `repeats` rounds in which each
-    peer is called once, the others being idle, so that a drift of the machine's speed meets all
+    One turn of each to warm up, whose gradient is checked; then `repeats` rounds in which each
+    peer has a turn, the others being idle, so that a drift of the machine's speed meets all
     alike.
 
     Parameters
@@ -116,15 +117,15 @@ def compare(peers: Sequence[PeerProcess], case: Case, repeats: int) -> list[Row]
     """
     peers = [peer for peer in peers if case.workload in peer.workloads]
 
-    def call(peer: PeerProcess, seed: int) -> tuple[float, list[float]]:
+    def turn(peer: PeerProcess, seed: int) -> dict[str, Any]:
         return peer.ask(case.workload, case.size, case.n, seed)
 
     firsts, deviations = [], []
     for peer in peers:
-        seconds, gradient = call(peer, 0)
-        firsts.append(seconds)
-        deviations.append(check(case, peer, gradient))
-    times = np.array([[call(peer, i + 1)[0] for peer in peers] for i in range(repeats)])
+        reply = turn(peer, 0)
+        firsts.append(reply["first"])
+        deviations.append(check(case, peer, reply["gradient"]))
+    times = np.array([[turn(peer, i + 1)["seconds"] for peer in peers] for i in range(repeats)])
     elements = case.n * WORKLOADS[case.workload].of_size(case.size).elements_per_sample
     medians = np.median(times, axis=0) * 1e9 / elements
     ratios = np.median(times / times[:, :1], axis=0)

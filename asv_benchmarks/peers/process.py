@@ -73,14 +73,13 @@ class PeerProcess:
             raise PeerError(ready["unavailable"])
         self.workloads: list[str] = ready["workloads"]
 
-    def ask(self, workload: str, size: int, n: int, seed: int) -> tuple[float, list[float]]:
-        """Return the seconds of one call and the gradient."""
+    def ask(self, workload: str, size: int, n: int, seed: int) -> dict[str, Any]:
+        """Return the seconds of a call, those of the turn's first, and the gradient."""
         question = {"workload": workload, "size": size, "n": n, "seed": seed}
         print(
             json.dumps({**question, "threads": self.threads}), file=self.process.stdin, flush=True
         )
-        reply = self.heard()
-        return reply["seconds"], reply["gradient"]
+        return self.heard()
 
     def heard(self) -> dict[str, Any]:
         """Wait for an answer."""
