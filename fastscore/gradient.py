@@ -76,7 +76,7 @@ def gradient(
         least total variance over the parameters in ``wrt``, the leave-one-out mean (with a
         direct term, the mean of the other folds), a constant, or nothing.  ``"matrix"``
         regresses ``f s`` on all entries of the score, in O(P²) per sample and about 40 P²
-        numbers of memory, on as many threads as there are folds.  All of them leave the
+        numbers of memory, for P up to 4096, on as many threads as folds.  All of them leave the
         estimator exactly unbiased.
     sampling : {"iid", "counts"}
         Independent samples; or, of a discrete family with a small support, how often each

@@ -546,3 +546,13 @@ def test_f_that_is_not_finite(threads):
     first = np.argmax(~np.isfinite(holed_numpy(p.sample(100_000, rng=0))))
     with pytest.raises(ValueError, match=f"first at sample {first},"):
         by_matrix(holed, p, 100_000, 0, threads=threads)
+
+
+def test_too_many_entries_are_refused():
+    """Before the memory for them is asked for."""
+    p = fs.Normal(np.zeros(3000), np.ones(3000))
+    with pytest.raises(ValueError, match="P = 6000"):
+        fs.gradient(lambda x: x.sum(axis=1), p, n=20, rng=0, baseline="matrix")
+    estimate = fs.gradient(lambda x: x.sum(axis=1), p, n=20, rng=0)
+    with pytest.raises(ValueError, match="P = 6000"):
+        estimate.covariance()

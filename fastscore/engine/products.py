@@ -24,6 +24,9 @@ PANEL = 128
 #: Panels and products are padded to a multiple of this many entries.
 _PADDING = 16
 
+#: Entries of the score at most: products of more would take more than 5 GB.
+LARGEST = 4096
+
 #: The products of a fold; the third is computed under a direct term, the last if it is asked for.
 SCORES, TERMS_SCORES, SCORES_TERMS, TERMS = range(4)
 KINDS = 4
@@ -181,10 +184,20 @@ def add_products(wanted, w, s, direct, has_direct, rows, size, stride, panels, p
             _add_product(terms, terms, count, width, offset(products, TERMS * area))
 
 
+def require_room(size: int) -> None:
+    """Raise a ValueError if products of so many entries would take the host's memory."""
+    if size > LARGEST:
+        raise ValueError(
+            f"baseline='matrix' and covariance() add up P × P products for each fold, and "
+            f"P = {size} would take {KINDS * 80 * size**2 / 1e9:.0f} GB: {LARGEST} is the most"
+        )
+
+
 def empty_products(folds: int, size: int, wanted: int) -> np.ndarray:
     """Zeroed room for the products of each fold; none if none is wanted."""
     if wanted == NO_PRODUCTS:
         return np.zeros((folds, 1))
+    require_room(size)
     return np.zeros((folds, KINDS * padded(size) ** 2))
 
 
@@ -202,6 +215,7 @@ def as_products(sums: np.ndarray, size: int, direct: bool, wanted: int) -> Produ
 
 def products_of_outcomes(scores: np.ndarray, w: np.ndarray, counts: np.ndarray) -> Products:
     """Products from the scores (M, P) of M outcomes, their w and their counts (folds, M)."""
+    require_room(scores.shape[1])
     terms = w[:, None] * scores
     sums = np.zeros((len(counts), KINDS, scores.shape[1], scores.shape[1]))
     for out, times in zip(sums, counts[:, :, None], strict=True):

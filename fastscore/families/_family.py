@@ -149,8 +149,9 @@ class Family(ABC):
     def fisher(self) -> np.ndarray:
         """Fisher information ``E[s sᵀ]``, of shape (P, P)."""
 
-    def require_score(self) -> None:  # noqa: B027
+    def require_score(self) -> None:
         """Raise a ValueError where the score does not exist, at a parameter on its boundary."""
+        return
 
     def support(self, most: int) -> np.ndarray:
         """All outcomes, of shape (M, d).
