@@ -14,7 +14,7 @@ from fastscore.engine.problem import Problem
 from fastscore.engine.products import NO_PRODUCTS
 from fastscore.engine.run import Run
 from fastscore.engine.streams import key_of
-from fastscore.engine.tiles import batch_stride, tiling
+from fastscore.engine.tiles import Tiling, batch_stride, tiling
 from fastscore.families import Family
 from fastscore.integrand import POLICIES, Integrand
 from fastscore.integrand.arguments import Arguments
@@ -49,28 +49,30 @@ class Plan:
 
     def samples(self, products: int) -> Run:
         """By samples, with products of scores if these are wanted."""
-        p, integrand, args = self.p, self.integrand, self.args
-        cut = tiling(self.n, p.d, p.size)
-        direct = integrand.direct
-        f, arguments, functions = self._f()
-        if arguments is None:
-            given = blocks.NONE if direct is None else blocks.GIVEN
-            stride = batch_stride(blocks_of_batch(cut) * cut.block)
-        else:
-            given, stride = blocks.NONE, None
-            if direct is not None:
-                functions.append(
-                    compile_direct(direct, integrand.resolve(args), p.size, arguments, p.dtype)
-                )
-                given = functions[-1].address
+        return self._called(products) if self._kind == "numpy" else self._compiled(products)
+
+    def _called(self, products: int) -> Run:
+        """f is called from Python."""
+        cut, direct = self._cut, self.integrand.direct
         problem = Problem(
-            p, cut, key_of(self.seed), f=blocks.GIVEN if callable(f) else f, direct=given,
-            args=arguments, policy=POLICIES[integrand.nonfinite], products=products,
-            stride=stride, functions=functions,
+            self.p, cut, key_of(self.seed), policy=self._policy, products=products,
+            direct=blocks.NONE if direct is None else blocks.GIVEN,
+            stride=batch_stride(blocks_of_batch(cut) * cut.block),
         )  # fmt: skip
-        if callable(f):
-            return CallbackRun(problem, f, None if direct is None else lambda x: direct(x, *args))
-        threads = self.threads
+        f, _, _ = self._f()
+        return CallbackRun(problem, f, None if direct is None else lambda x: direct(x, *self.args))
+
+    def _compiled(self, products: int) -> Run:
+        """f is called from the kernels."""
+        p, direct, threads = self.p, self.integrand.direct, self.threads
+        f, arguments, functions = self._f()
+        if direct is not None:
+            functions.append(compile_direct(direct, self._kind, p.size, arguments, p.dtype))
+        problem = Problem(
+            p, self._cut, key_of(self.seed), policy=self._policy, products=products, f=f,
+            direct=blocks.NONE if direct is None else functions[-1].address,
+            args=arguments, functions=functions,
+        )  # fmt: skip
         if any(function.parallel for function in functions) and not prange_is_safe():
             threads = 1  # its own parallel regions may be entered by one thread at a time only
         return (CompiledRun if products == NO_PRODUCTS else FoldsRun)(problem, threads)
@@ -94,13 +96,24 @@ class Plan:
         f, arguments, functions = self._f()
         return {
             "family": self.p, "outcomes": outcomes, "f": f, "args": arguments,
-            "policy": POLICIES[self.integrand.nonfinite], "functions": functions,
+            "policy": self._policy, "functions": functions,
         }  # fmt: skip
+
+    @property
+    def _kind(self) -> str:
+        return self.integrand.resolve(self.args)
+
+    @property
+    def _policy(self) -> int:
+        return POLICIES[self.integrand.nonfinite]
+
+    @property
+    def _cut(self) -> Tiling:
+        return tiling(self.n, self.p.d, self.p.size)
 
     def _f(self) -> tuple[Any, Any, list[Any]]:
         """f as an address, its arguments, and what must be kept alive; or a callable of X."""
-        integrand, p, args = self.integrand, self.p, self.args
-        kind = integrand.resolve(args)
+        integrand, p, args, kind = self.integrand, self.p, self.args, self._kind
         if kind == "numpy":
             return lambda x: integrand.f(x, *args), None, []
         if kind == "c":

@@ -420,9 +420,9 @@ def test_fold_products_belong_to_the_fold_sums():
     estimate = counted(wave_numpy, p, 1000, 1, baseline="matrix")
     products, folded = estimate._with_products(2), estimate._moments.folded
     for k, (_, _, ss, fs_, ff) in enumerate(folded.scores):
-        np.testing.assert_allclose(np.diag(products.scores(k)), ss, rtol=1e-12)
-        np.testing.assert_allclose(np.diag(products.terms_scores(k)), fs_, rtol=1e-12)
-        np.testing.assert_allclose(np.diag(products.terms(k)), ff, rtol=1e-12)
+        np.testing.assert_allclose(np.diag(products.scores[k]), ss, rtol=1e-12)
+        np.testing.assert_allclose(np.diag(products.terms_scores[k]), fs_, rtol=1e-12)
+        np.testing.assert_allclose(np.diag(products.terms[k]), ff, rtol=1e-12)
 
 
 def test_counts_call_f_once_at_distinct_outcomes():

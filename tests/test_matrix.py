@@ -11,6 +11,7 @@ import naive
 import numpy as np
 import pytest
 from cases import flat, z_of_mean, z_of_variance
+from discrete import distance, table
 from numba import config, njit
 from oracle import holed, holed_numpy, labels, smooth, smooth_numpy, twin
 
@@ -36,25 +37,11 @@ def quadratic(x, target):
 
 
 @njit
-def entry(x, values):
-    return values[x[0]]
-
-
-@njit
 def whole(x, offset):
     """Whole numbers, to which 1e9 may be added without rounding."""
     total = offset
     for k in range(x.size):
         total += math.floor(3 * math.cos(x[k] + k))
-    return total
-
-
-@njit
-def model(x, theta):
-    """Depends on the parameters, all of them, through theta."""
-    total = 0.0
-    for k in range(x.size):
-        total += (x[k] - theta[k]) ** 2
     return total
 
 
@@ -119,9 +106,9 @@ def check_products(estimate, f, F, s, folds):
     for k in range(len(products.sums)):
         own = folds == k
         for actual, expected, size in (
-            (products.scores(k), s[own].T @ s[own], np.outer(size_s, size_s)),
-            (products.terms_scores(k), w_s[own].T @ s[own], np.outer(size_F, size_s)),
-            (products.terms(k), w_s[own].T @ w_s[own], np.outer(size_F, size_F)),
+            (products.scores[k], s[own].T @ s[own], np.outer(size_s, size_s)),
+            (products.terms_scores[k], w_s[own].T @ s[own], np.outer(size_F, size_s)),
+            (products.terms[k], w_s[own].T @ w_s[own], np.outer(size_F, size_F)),
         ):
             assert np.all(np.abs(actual - expected) <= 1e-13 * size)
 
@@ -142,7 +129,7 @@ def test_products_with_a_direct_term(name, kind):
     """F sᵀ is then not symmetric."""
     p, n = P[name](), 3000
     theta = np.cos(np.arange(float(p.size)))
-    f, direct = (model, model_direct) if kind == "sample" else (model_numpy, model_direct_numpy)
+    f, direct = (distance, model_direct) if kind == "sample" else (model_numpy, model_direct_numpy)
     estimate = fs.gradient(fs.Integrand(f, direct=direct), p, args=(theta,), n=n, rng=1)
     expected = plain_terms(
         p, n, 1, lambda x: model_numpy(x, theta), lambda x: model_direct_numpy(x, theta)
@@ -288,7 +275,7 @@ def test_no_variance_is_left_of_a_categorical(classes, by):
     probs = weights / weights.sum()
     p = fs.Categorical(weights) if by == "probs" else fs.Categorical(logits=np.log(weights))
     values = np.random.default_rng(0).normal(size=classes)
-    estimate = by_matrix(entry, p, 4000, 1, args=(values,))
+    estimate = by_matrix(table, p, 4000, 1, args=(values,))
     centred = values - probs @ values
     exact = centred / weights.sum() if by == "probs" else probs * centred
     np.testing.assert_allclose(estimate.flat, exact, rtol=1e-9, atol=1e-10)

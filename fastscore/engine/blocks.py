@@ -12,6 +12,7 @@ import math
 
 import numpy as np
 from numba import types
+from numba.extending import register_jitable
 
 from fastscore.engine.jit import plain, reduction
 from fastscore.engine.memory import (
@@ -77,7 +78,8 @@ _SCRATCH = STATE_WORDS
 COLUMNS_AT = _SCRATCH + SCRATCH
 
 
-def columns_of_workspace(d: int, size: int, has_scores: bool) -> int:
+@register_jitable
+def columns_of_workspace(d, size, has_scores):
     """Columns of a worker's workspace; scores and direct term only where they are used."""
     return 2 + d + 2 * size * has_scores
 
@@ -132,7 +134,7 @@ def direct_of(table, workspace):
 @plain
 def _panels_of(table, workspace):
     """Panels of scores and terms, in which products are formed."""
-    columns = 2 + table[D] + 2 * table[SIZE]
+    columns = columns_of_workspace(table[D], table[SIZE], True)
     return offset(workspace, COLUMNS_AT + columns * table[STRIDE])
 
 

@@ -98,6 +98,14 @@ def multiply_high(typingctx, a, b):
     return u8(u8, u8), codegen
 
 
+def broadcast(builder: Any, value: Any, lanes: int) -> Any:
+    """A vector with ``value`` in each lane."""
+    empty = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
+    one = builder.insert_element(empty, value, ir.Constant(ir.IntType(32), 0))
+    same = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+    return builder.shuffle_vector(one, one, same)
+
+
 @intrinsic
 def below_16(typingctx, draws, threshold, flip, out):
     """Write ``(draw < threshold) ^ flip`` for 16 signed draws; returns whether one ties.
@@ -106,23 +114,13 @@ def below_16(typingctx, draws, threshold, flip, out):
     """
 
     def codegen(context, builder, signature, args):
-        lanes = 16
-
-        def spread(value, item):
-            one = builder.insert_element(
-                ir.Constant(ir.VectorType(item, lanes), ir.Undefined),
-                builder.trunc(value, item) if item.width < 64 else value,
-                ir.Constant(ir.IntType(32), 0),
-            )
-            zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
-            return builder.shuffle_vector(one, one, zeros)
-
-        short, long = ir.IntType(16), ir.IntType(64)
+        lanes, short, long = 16, ir.IntType(16), ir.IntType(64)
         words = builder.bitcast(args[0], ir.VectorType(short, lanes).as_pointer())
-        drawn, limit = builder.load(words, align=2), spread(args[1], short)
+        drawn = builder.load(words, align=2)
+        limit = broadcast(builder, builder.trunc(args[1], short), lanes)
         below = builder.zext(builder.icmp_signed("<", drawn, limit), ir.VectorType(long, lanes))
         target = builder.bitcast(args[3], ir.VectorType(long, lanes).as_pointer())
-        builder.store(builder.xor(below, spread(args[2], long)), target, align=8)
+        builder.store(builder.xor(below, broadcast(builder, args[2], lanes)), target, align=8)
         ties = builder.bitcast(builder.icmp_signed("==", drawn, limit), ir.IntType(lanes))
         return builder.zext(ties, long)
 

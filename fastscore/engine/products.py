@@ -14,10 +14,10 @@ import numpy as np
 from llvmlite import binding, ir
 from numba import types
 from numba.core import config
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 
 from fastscore.engine.jit import elementwise, plain
-from fastscore.engine.memory import copy_rows, counted_loop, floats, i8, offset, vector
+from fastscore.engine.memory import broadcast, copy_rows, counted_loop, floats, i8, offset, vector
 
 #: Rows of a panel: with them the panels of some hundred entries stay in the second cache.
 PANEL = 128
@@ -34,7 +34,8 @@ KINDS = 4
 NO_PRODUCTS, FOR_BASELINE, FOR_COVARIANCE = range(3)
 
 
-def padded(size: int) -> int:
+@register_jitable
+def padded(size):
     """Doubles from one row of a panel or product to the next."""
     return -(-size // _PADDING) * _PADDING
 
@@ -51,7 +52,7 @@ class Products:
     Attributes
     ----------
     sums : ndarray of shape (folds, KINDS, P', P')
-        Whole products, P' being P padded.
+        Whole products; P' is P, or P padded.
     size : int
         P.
     wanted : int
@@ -62,20 +63,23 @@ class Products:
     size: int
     wanted: int
 
-    def scores(self, fold: int) -> np.ndarray:
-        """``Σ s sᵀ``."""
-        return self._of(fold, SCORES)
+    @property
+    def scores(self) -> np.ndarray:
+        """``Σ s sᵀ``, of shape (folds, P, P)."""
+        return self._of(SCORES)
 
-    def terms_scores(self, fold: int) -> np.ndarray:
+    @property
+    def terms_scores(self) -> np.ndarray:
         """``Σ F sᵀ``."""
-        return self._of(fold, TERMS_SCORES)
+        return self._of(TERMS_SCORES)
 
-    def terms(self, fold: int) -> np.ndarray:
+    @property
+    def terms(self) -> np.ndarray:
         """``Σ F Fᵀ``."""
-        return self._of(fold, TERMS)
+        return self._of(TERMS)
 
-    def _of(self, fold: int, kind: int) -> np.ndarray:
-        return self.sums[fold, kind, : self.size, : self.size]
+    def _of(self, kind: int) -> np.ndarray:
+        return self.sums[:, kind, : self.size, : self.size]
 
 
 def _lanes() -> int:
@@ -107,7 +111,6 @@ def _add_block(typingctx, a, b, width, rows, out):
         a, b, width, rows, out = args
         lanes = _lanes()
         word, lane_type = ir.IntType(64), ir.VectorType(ir.DoubleType(), lanes)
-        same = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
 
         def at(base, row, column):
             index = builder.add(builder.mul(row, width), ir.Constant(word, column))
@@ -125,11 +128,7 @@ def _add_block(typingctx, a, b, width, rows, out):
             columns = [builder.load(p, align=8) for p in vectors(b, row)]
             added = []
             for i in range(lanes):
-                one = builder.insert_element(
-                    ir.Constant(lane_type, ir.Undefined), builder.load(at(a, row, i)),
-                    ir.Constant(ir.IntType(32), 0),
-                )  # fmt: skip
-                factor = builder.shuffle_vector(one, one, same)
+                factor = broadcast(builder, builder.load(at(a, row, i)), lanes)
                 for j, column in enumerate(columns):
                     product = builder.fmul(factor, column, flags=("contract",))
                     added.append(builder.fadd(sums[2 * i + j], product, flags=("contract",)))
@@ -165,7 +164,7 @@ def _terms(w, direct, s, terms, rows, width):
 @plain
 def add_products(wanted, w, s, direct, has_direct, rows, size, stride, panels, products):
     """Add the products of a tile, given by columns of scores and of the direct term."""
-    width = -(-size // _PADDING) * _PADDING
+    width = padded(size)
     area = width * width
     terms = offset(panels, PANEL * width)
     for j in range(2 * PANEL * width):

@@ -60,7 +60,6 @@ class Family(ABC):
     size: int
     #: Natural score column -> parameter entry.
     index: np.ndarray
-
     #: What the kernels read: the family's own packing of its parameters.
     packed: Any
 

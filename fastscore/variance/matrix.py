@@ -22,10 +22,8 @@ _SINGULAR = 1e-10
 def coefficients(moments: Moments, products: Products, chosen: np.ndarray) -> np.ndarray:
     """``C_{−k} = m + λ (Ĉ − m)`` of each fold from the others, of shape (folds, chosen, P)."""
     sums, units, w = moments.scores, moments.units, moments.w_by_fold
-    folds = range(len(sums))
     all_sums = sums.sum(axis=0)
-    all_scores = np.sum([products.scores(k) for k in folds], axis=0)
-    all_terms = np.sum([products.terms_scores(k) for k in folds], axis=0)
+    all_scores, all_terms = products.scores.sum(axis=0), products.terms_scores.sum(axis=0)
     out = np.zeros((len(sums), chosen.size, products.size))
     for k, c in enumerate(out):
         others = units.sum() - units[k]
@@ -34,10 +32,10 @@ def coefficients(moments: Moments, products: Products, chosen: np.ndarray) -> np
         if others <= _FEW:
             continue
         s, f, _, _, ff = all_sums - sums[k]
-        scores = all_scores - products.scores(k) - np.outer(s, s) / others
+        scores = all_scores - products.scores[k] - np.outer(s, s) / others
         constant = np.diag(scores) <= _ROUNDING * np.diag(all_scores)
         scores[constant] = scores[:, constant] = 0.0
-        terms = (all_terms - products.terms_scores(k) - np.outer(f, s) / others)[chosen]
+        terms = (all_terms - products.terms_scores[k] - np.outer(f, s) / others)[chosen]
         spread = ff[chosen] - f[chosen] ** 2 / others
         _regress(c, scores, terms, spread, others)
     return out
@@ -90,7 +88,7 @@ def gradient(
     g, squares = np.zeros(chosen.size), np.zeros(chosen.size)
     for k, (own, c_k) in enumerate(zip(sums, c, strict=True)):
         g += own[1, chosen] - c_k @ own[0]
-        mixed = c_k @ products.scores(k) - 2 * products.terms_scores(k)[chosen]
+        mixed = c_k @ products.scores[k] - 2 * products.terms_scores[k][chosen]
         squares += own[4, chosen] + np.einsum("ij,ij->i", mixed, c_k)
     g /= total
     if total < 2:
@@ -104,7 +102,7 @@ def covariance(
     """Covariance matrix of the gradient, under any coefficients c of shape (folds, chosen, P)."""
     out = -total * np.outer(grad, grad)
     for k, c_k in enumerate(c):
-        crossed = products.terms_scores(k)[chosen] @ c_k.T
-        out += products.terms(k)[np.ix_(chosen, chosen)] - crossed - crossed.T
-        out += c_k @ products.scores(k) @ c_k.T
+        crossed = products.terms_scores[k][chosen] @ c_k.T
+        out += products.terms[k][np.ix_(chosen, chosen)] - crossed - crossed.T
+        out += c_k @ products.scores[k] @ c_k.T
     return out / (total * (total - 1))
