@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from fastscore.estimate import Estimate
 from fastscore.families import Bernoulli, Categorical, Family, Normal
 from fastscore.gradient import Interrupted, gradient
+from fastscore.importance.proposals import Proposals
 from fastscore.integrand import Integrand
 
 try:
@@ -26,5 +27,6 @@ __all__ = [
     "Integrand",
     "Interrupted",
     "Normal",
+    "Proposals",
     "gradient",
 ]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastscore.cached import cached
-from fastscore.engine.moments import ExactMoments, Moments
+from fastscore.engine.moments import ExactMoments, Moments, UnitMoments
 from fastscore.engine.products import FOR_BASELINE, FOR_COVARIANCE, Products
 from fastscore.families import Family
+from fastscore.importance.diagnostics import Diagnostics
 from fastscore.variance.baselines import Solution, as_baseline, covariance, solve
+from fastscore.variance.controls import solve_with_controls
+from fastscore.variance.ratio import solve_ratio
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,6 +67,8 @@ class Estimate:
         seconds: float,
         products: Products | None,
         replay: Callable[[int], Products | None] | None,
+        biased: Sequence[str] = (),
+        partial: tuple[int, ...] = (),
     ) -> None:
         self._p = p
         self._wrt = wrt
@@ -72,12 +77,14 @@ class Estimate:
         self._products = products
         self._replay = replay
         self.baseline = baseline
-        self.n = moments.n
+        self._partial = partial
+        self.n = moments.samples
         self.seed = seed
-        self.dof = math.inf if self.exact else self.n - 1
+        self.dof = math.inf if self.exact else moments.n - 1
         self.nonfinite = moments.nonfinite
         omitted = nonfinite_policy == "omit" and self.nonfinite
-        self.bias = "conditional on finite f" if omitted else "none"
+        labels = [*biased, *(["conditional on finite f"] if omitted else [])]
+        self.bias = ", ".join(labels) or "none"
         self.stopped = stopped
         self.threads = threads
         self.seconds = seconds
@@ -90,12 +97,14 @@ class Estimate:
     @property
     def value(self) -> float:
         """Estimate of ``E[f]``."""
-        return self._moments.value
+        own = self._solution.value if self._reweighted else None
+        return self._moments.value if own is None else own
 
     @property
     def value_stderr(self) -> float:
         """Standard error of `value`; NaN for a single sample."""
-        return self._moments.value_stderr
+        own = self._solution.value_stderr if self._reweighted else None
+        return self._moments.value_stderr if own is None else own
 
     @cached
     def _slices(self) -> dict[str, tuple[slice, tuple[int, ...]]]:
@@ -120,7 +129,19 @@ class Estimate:
         return np.concatenate(chosen)
 
     @cached
+    def _reweighted(self) -> Callable[..., Solution] | None:
+        """How to solve for a ratio of sums, or with control variates, where the value has them too."""
+        mixture = self._moments.mixture if isinstance(self._moments, UnitMoments) else None
+        if mixture is not None and mixture.normalized:
+            return solve_ratio
+        if mixture is not None and mixture.control_columns:
+            return solve_with_controls
+        return None
+
+    @cached
     def _solution(self) -> Solution:
+        if self._reweighted:
+            return self._reweighted(self._moments, self.baseline, self._chosen, self._direct)
         return solve(
             self._moments, self.baseline, self._chosen, self._direct,
             lambda: self._with_products(FOR_BASELINE),
@@ -180,8 +201,32 @@ class Estimate:
         """
         if isinstance(self._moments, ExactMoments):
             return np.zeros((self._chosen.size, self._chosen.size))
+        if self._reweighted:
+            raise ValueError(
+                "covariance() knows neither control variates nor self_normalized=True: estimate "
+                "without them"
+            )
         products = self._with_products(FOR_COVARIANCE)
         return covariance(self._moments.folded, self._solution, self._chosen, products)
+
+    @cached
+    def importance(self) -> Diagnostics | None:
+        """What the importance weights tell, None if there are none."""
+        if not isinstance(self._moments, UnitMoments):
+            return None
+        return Diagnostics(
+            self._moments, self._solution.coefficients, self._chosen, self._partial
+        )
+
+    @property
+    def ess(self) -> float:
+        """Effective sample size: n without importance weights."""
+        return float(self.n) if self.importance is None else self.importance.ess
+
+    @property
+    def pareto_k(self) -> float:
+        """Shape of the tail of importance weights; minus infinity without any."""
+        return -math.inf if self.importance is None else self.importance.pareto_k
 
     def interval(self, level: float = 0.95) -> Mapping[str, tuple[Any, Any]]:
         """Confidence intervals (low, high) of each gradient, of Student's t with `dof`.

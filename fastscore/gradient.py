@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from fastscore.engine.run import Run
 from fastscore.engine.streams import seed_of
 from fastscore.estimate import Estimate
 from fastscore.families import Family
+from fastscore.importance.proposals import SAMPLES, Proposals, as_proposals
 from fastscore.integrand import Integrand
 from fastscore.plan import Plan
 from fastscore.progress import progress_bar
@@ -25,9 +26,6 @@ from fastscore.variance.baselines import as_baseline
 
 SAMPLINGS = ("iid", "counts")
 ESTIMATORS = ("score", "exact")
-#: Samples by default.
-_SAMPLES = 100_000
-
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C in a long run; ``estimate`` holds what was finished by then, or None."""
@@ -47,6 +45,7 @@ def gradient(
     rng: Any = None,
     baseline: str | float | None = "optimal",
     sampling: str = "iid",
+    proposals: Proposals | Family | Sequence[Family] | None = None,
     estimator: str = "score",
     threads: int | None = None,
     progress: bool = False,
@@ -68,7 +67,7 @@ def gradient(
     n : int, optional
         Number of samples; 100,000 by default.  A compiled f is called up to 32 further times,
         which only serve to choose a reference value that cancels from the result, and to see
-        what f costs.
+        what f costs.  Left out, counts of `Proposals` are met.
     rng : None, int, Generator, BitGenerator or SeedSequence
         Source of randomness (SPEC 7).  One seed gives the same bits for any ``threads``.
     baseline : {"optimal", "scalar", "mean", "matrix"}, float or None
@@ -82,6 +81,10 @@ def gradient(
         Independent samples; or, of a discrete family with a small support, how often each
         outcome came among n of them, which says the same: f is then evaluated once at each outcome
         that came, however large n.  Not with a direct term.
+    proposals : Proposals, Family or list of Family, optional
+        Distributions to sample from in place of p, with importance weights: in equal shares and by
+        the balance heuristic, or as `Proposals` say.  n is rounded up to whole *units*, which hold
+        each in its exact proportion.
     estimator : {"score", "exact"}
         By samples; or, of a discrete family with a small support, the sum over all its outcomes,
         with a standard error of zero.  Neither ``n``, ``rng`` nor a direct term go with it, and no
@@ -128,13 +131,20 @@ def gradient(
     one_of("estimator", estimator, ESTIMATORS)
     if estimator == "exact":
         _check_exact(integrand, n=n, rng=rng, sampling=sampling)
-    n = _SAMPLES if n is None else count("n", n)
+    sources = as_proposals(proposals)
+    n = None if n is None else count("n", n)
+    if sources is None:
+        n = SAMPLES if n is None else n
     baseline = as_baseline(baseline)
     wrt = _names(wrt, p)
     threads = None if threads is None else count("threads", threads)
     seed = seed_of(rng)
 
-    plan = Plan(integrand, p, args, n, seed, threads)
+    partial: tuple[int, ...] = ()
+    if sources is not None:
+        _check_proposals(sources, integrand, baseline, sampling=sampling, estimator=estimator)
+        partial = sources.check(p)
+    plan = Plan(integrand, p, args, n, seed, threads, sources)
     run: Run
     if estimator == "exact":
         run = plan.exact()
@@ -157,10 +167,11 @@ def gradient(
             direct=integrand.direct is not None, stopped=stopped, threads=run.workers,
             seconds=time.perf_counter() - start, products=run.products,
             replay=None if stopped == "interrupted" else replay,
+            biased=[] if sources is None else sources.bias, partial=partial,
         )  # fmt: skip
 
     try:
-        with progress_bar(run.problem.cut.n, progress) as advance:
+        with progress_bar(run.problem.cut.n * run.problem.draws, progress) as advance:
             run.rounds(advance)
     except KeyboardInterrupt:
         raise Interrupted(estimate("interrupted") if run.usable else None) from None
@@ -170,12 +181,33 @@ def gradient(
     if estimator == "exact":
         return estimate("enumerated")
     if run.moments.n == 1:
+        unit = "one sample" if sources is None else "one unit of proposals"
         warnings.warn(
-            f"n={n}: no standard error can be estimated from one sample, and no baseline used",
+            f"n={run.moments.samples}: no standard error can be estimated from {unit}, and no "
+            "baseline used",
             RuntimeWarning,
             stacklevel=2,
         )
     return estimate("n")
+
+
+def _check_proposals(
+    proposals: Proposals, integrand: Integrand, baseline: Any, *, sampling: str, estimator: str
+) -> None:
+    """Refuse what does not go with proposals."""
+    for name, value, other in (("sampling", sampling, "iid"), ("estimator", estimator, "score")):
+        if value != other:
+            raise ValueError(f"{name}={value!r} takes no proposals: leave one of them out")
+    if integrand.nonfinite == "omit":
+        raise ValueError(
+            "nonfinite='omit' does not go with proposals, under whose weights it would have no "
+            "meaning: let f return what such samples are to count, or take 'raise'"
+        )
+    if baseline == "matrix" and (proposals.controls or proposals.self_normalized):
+        raise ValueError(
+            "baseline='matrix' goes neither with control variates nor with self_normalized: take "
+            "'optimal'"
+        )
 
 
 def _check_exact(integrand: Integrand, *, n: Any, rng: Any, sampling: str) -> None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from fastscore.cached import cached
 from fastscore.engine import blocks
 from fastscore.engine.callback import CallbackRun, blocks_of_batch
 from fastscore.engine.enumeration import MOST_OUTCOMES, CountedRun, ExactRun
 from fastscore.engine.host import prange_is_safe
 from fastscore.engine.launch import CompiledRun, FoldsRun
+from fastscore.engine.mixture import Mixture
 from fastscore.engine.problem import Problem
 from fastscore.engine.products import NO_PRODUCTS
 from fastscore.engine.run import Run
 from fastscore.engine.streams import key_of
 from fastscore.engine.tiles import Tiling, batch_stride, tiling
 from fastscore.families import Family
+from fastscore.importance.proposals import Proposals, cut_of
 from fastscore.integrand import POLICIES, Integrand
 from fastscore.integrand.arguments import Arguments
 from fastscore.integrand.compiled import compile_direct, compile_f, compile_pointer
@@ -36,6 +39,8 @@ class Plan:
         Arguments of f.
     n, seed : int
         Number of samples, and seed.
+    proposals : Proposals or None
+        Where to sample from in place of p.
     threads : int or None
         Threads at most.
     """
@@ -43,9 +48,10 @@ class Plan:
     integrand: Integrand
     p: Family
     args: tuple[Any, ...]
-    n: int
+    n: int | None
     seed: int
     threads: int | None
+    proposals: Proposals | None = None
 
     def samples(self, products: int) -> Run:
         """By samples, with products of scores if these are wanted."""
@@ -53,11 +59,12 @@ class Plan:
 
     def _called(self, products: int) -> Run:
         """f is called from Python."""
-        cut, direct = self._cut, self.integrand.direct
+        cut, direct, mixture = self._cut, self.integrand.direct, self._mixture
+        draws = 1 if mixture is None else mixture.draws
         problem = Problem(
             self.p, cut, key_of(self.seed), policy=self._policy, products=products,
-            direct=blocks.NONE if direct is None else blocks.GIVEN,
-            stride=batch_stride(blocks_of_batch(cut) * cut.block),
+            direct=blocks.NONE if direct is None else blocks.GIVEN, mixture=mixture,
+            stride=batch_stride(blocks_of_batch(cut, draws) * cut.block * draws),
         )  # fmt: skip
         f, _, _ = self._f()
         return CallbackRun(problem, f, None if direct is None else lambda x: direct(x, *self.args))
@@ -71,7 +78,8 @@ class Plan:
         problem = Problem(
             p, self._cut, key_of(self.seed), policy=self._policy, products=products, f=f,
             direct=blocks.NONE if direct is None else functions[-1].address,
-            args=arguments, functions=functions,
+            args=arguments, functions=functions, mixture=self._mixture,
+            stride=None if self._mixture is None else batch_stride(self._cut.rows),
         )  # fmt: skip
         if any(function.parallel for function in functions) and not prange_is_safe():
             threads = 1  # its own parallel regions may be entered by one thread at a time only
@@ -79,6 +87,7 @@ class Plan:
 
     def counts(self) -> CountedRun:
         """By how often each outcome of a small support came."""
+        assert self.n is not None
         return CountedRun(self.n, self.seed, **self._outcomes("sampling='counts'"))
 
     def exact(self) -> ExactRun:
@@ -107,9 +116,23 @@ class Plan:
     def _policy(self) -> int:
         return POLICIES[self.integrand.nonfinite]
 
+    @cached
+    def _mixture_and_units(self) -> tuple[Mixture | None, int]:
+        if self.proposals is None:
+            assert self.n is not None
+            return None, self.n
+        return self.proposals.mixture(self.p, self.n)
+
+    @property
+    def _mixture(self) -> Mixture | None:
+        return self._mixture_and_units[0]
+
     @property
     def _cut(self) -> Tiling:
-        return tiling(self.n, self.p.d, self.p.size)
+        mixture, units = self._mixture_and_units
+        if mixture is None:
+            return tiling(units, self.p.d, self.p.size)
+        return cut_of(mixture, units)
 
     def _f(self) -> tuple[Any, Any, list[Any]]:
         """f as an address, its arguments, and what must be kept alive; or a callable of X."""

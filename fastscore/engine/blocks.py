@@ -37,8 +37,10 @@ from fastscore.engine.streams import STATE_WORDS, seed_stream
 SAMPLE = types.void(floats, words, floats, floats, i8, i8, i8)
 #: score(params, x, rows, d, stride, index, s): add natural score column j to s[index[j]].
 SCORE = types.void(floats, floats, i8, i8, i8, integers, floats)
-#: log_prob(params, x, rows, d, stride, out): log-density of each sample.
-LOG_PROB = types.void(floats, floats, i8, i8, i8, floats)
+#: log_probs(packed, columns, count, x, rows, d, stride, out): log-density of each sample under
+#: ``count`` distributions of the family, given by the addresses of what they have packed, each into
+#: its column of ``out``; minus infinity where x is not in the support.
+LOG_PROBS = types.void(integers, integers, i8, floats, i8, i8, i8, floats)
 #: accumulate(params, x, w, ww, sum_w, sum_ww, rows, d, stride, sums, size): the five sums.
 ACCUMULATE = types.void(floats, floats, floats, floats, f8, f8, i8, i8, i8, floats, i8)
 #: finish(params, count, sum_w, sum_ww, sums, d, size): make the five sums of what a family's
@@ -49,25 +51,27 @@ INTEGRAND = types.void(floats, floats, i8, i8, i8, integers)
 
 sample_tile = caller(SAMPLE)
 score_tile = caller(SCORE)
-log_prob_tile = caller(LOG_PROB)
+log_probs_tile = caller(LOG_PROBS)
 _accumulate = caller(ACCUMULATE)
 _finish = caller(FINISH)
 evaluate_tile = native_caller(INTEGRAND)
 
 #: The table: addresses of kernels, addresses of data, key of the streams, shapes, policy, the
-#: row of the workspace's columns at which the tile starts, and which products to add up.
-TABLE = 21
+#: row of the workspace's columns at which the tile starts, which products to add up, the table of
+#: the proposals (see ``units``), and how many columns these need.
+TABLE = 23
 (SAMPLE_AT, F_AT, ACCUMULATE_AT, FINISH_AT, SCORE_AT, DIRECT_AT, PARAMS_AT, INDEX_AT, ARGS_AT,
  KEY_0, KEY_1, D, STRIDE, TILE, CHUNK, BLOCK, N, SIZE, POLICY, ROW,
- PRODUCTS) = range(TABLE)  # fmt: skip
+ PRODUCTS, MIXTURE_AT, MORE) = range(TABLE)  # fmt: skip
 #: In place of an address: there is no such kernel; Python has put its result there.
 NONE, GIVEN = 0, -1
 #: What to do with a non-finite f.
 RAISE, PROPAGATE, OMIT = range(3)
 
-#: Header of a slot: samples, sum of w, sum of w², non-finite values, first of them.
-HEADER = 5
-COUNT, SUM_W, SUM_WW, NONFINITE, FIRST = range(HEADER)
+#: Header of a slot: samples, sum of w, sum of w², non-finite values, first of them, and the level
+#: of its weights (see ``units``).
+HEADER = 6
+COUNT, SUM_W, SUM_WW, NONFINITE, FIRST, LEVEL = range(HEADER)
 
 #: Why a run may end early: f raised, a stop was asked for, f was not finite.
 RAISED, STOPPED, NOT_FINITE = 1, 2, 3
@@ -132,10 +136,15 @@ def direct_of(table, workspace):
 
 
 @plain
+def columns_of(table):
+    """Where the columns of proposals start in a workspace."""
+    return COLUMNS_AT + columns_of_workspace(table[D], table[SIZE], True) * table[STRIDE]
+
+
+@plain
 def _panels_of(table, workspace):
     """Panels of scores and terms, in which products are formed."""
-    columns = columns_of_workspace(table[D], table[SIZE], True)
-    return offset(workspace, COLUMNS_AT + columns * table[STRIDE])
+    return offset(workspace, columns_of(table) + table[MORE] * table[STRIDE])
 
 
 @plain
@@ -226,7 +235,7 @@ def _move(columns, count, stride, source, target):
 
 
 @reduction
-def _five_sums(s, direct, w, rows, sums, size, j):
+def five_sums(s, direct, w, rows, sums, size, j):
     """Sums of S, F, S², F S and F² of one column, F = w S + direct."""
     a = b = c = e = g = 0.0
     for t in range(rows):
@@ -245,17 +254,18 @@ def _five_sums(s, direct, w, rows, sums, size, j):
 
 
 @plain
-def _clear(columns, count, stride, rows):
+def clear(columns, count, stride, rows):
+    """Zero columns."""
     for k in range(count):
         for t in range(rows):
             columns[k * stride + t] = 0.0
 
 
 @plain
-def _write_scores(table, workspace, rows):
+def write_scores(table, workspace, rows):
     """Score columns of the tile."""
     stride, s = table[STRIDE], scores_of(table, workspace)
-    _clear(s, table[SIZE], stride, rows)
+    clear(s, table[SIZE], stride, rows)
     score_tile(
         table[SCORE_AT],
         (as_floats(table[PARAMS_AT]), x_of(table, workspace), rows, table[D], stride,
@@ -268,9 +278,9 @@ def _contract(table, workspace, rows, sums):
     """The general way: score columns, direct columns, then five sums of each."""
     stride, size = table[STRIDE], table[SIZE]
     x, s, direct = x_of(table, workspace), scores_of(table, workspace), direct_of(table, workspace)
-    _write_scores(table, workspace, rows)
+    write_scores(table, workspace, rows)
     if table[DIRECT_AT] == NONE:
-        _clear(direct, size, stride, rows)
+        clear(direct, size, stride, rows)
     elif table[DIRECT_AT] != GIVEN:
         status = evaluate_tile(
             table[DIRECT_AT], (x, direct, rows, table[D], stride, as_integers(table[ARGS_AT]))
@@ -279,7 +289,7 @@ def _contract(table, workspace, rows, sums):
             return RAISED
     w = vector(w_of(table, workspace), rows)
     for j in range(size):
-        _five_sums(
+        five_sums(
             vector(offset(s, j * stride), rows), vector(offset(direct, j * stride), rows),
             w, rows, sums, size, j,
         )  # fmt: skip
@@ -300,13 +310,21 @@ def absorb_tile(table, workspace, rows, first, reference, slot, products):
     status = _add_sums(table, workspace, rows, sum_w, sum_ww, offset(slot, HEADER))
     if status == 0 and table[PRODUCTS] != NO_PRODUCTS:
         if table[ACCUMULATE_AT] != NONE:
-            _write_scores(table, workspace, rows)
-        add_products(
-            table[PRODUCTS], w_of(table, workspace), scores_of(table, workspace),
-            direct_of(table, workspace), table[DIRECT_AT] != NONE, rows, table[SIZE],
-            table[STRIDE], _panels_of(table, workspace), products,
+            write_scores(table, workspace, rows)
+        add_tile_products(
+            table, workspace, w_of(table, workspace), scores_of(table, workspace),
+            direct_of(table, workspace), table[DIRECT_AT] != NONE, rows, products,
         )  # fmt: skip
     return status
+
+
+@plain
+def add_tile_products(table, workspace, w, s, direct, has_direct, rows, products):
+    """Add the products of scores s and terms ``w s + direct`` of a tile to those of its fold."""
+    add_products(
+        table[PRODUCTS], w, s, direct, has_direct, rows, table[SIZE], table[STRIDE],
+        _panels_of(table, workspace), products,
+    )  # fmt: skip
 
 
 @plain

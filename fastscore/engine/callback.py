@@ -18,9 +18,9 @@ _BATCH_ELEMENTS = 2**17
 _REFERENCE_ROWS = 64
 
 
-def blocks_of_batch(cut: Tiling) -> int:
+def blocks_of_batch(cut: Tiling, draws: int = 1) -> int:
     """Whole blocks that f gets at a time."""
-    return min(cut.blocks, max(1, _BATCH_ELEMENTS // (cut.d * cut.block)))
+    return min(cut.blocks, max(1, _BATCH_ELEMENTS // (cut.d * cut.block * draws)))
 
 
 class CallbackRun(Run):
@@ -49,31 +49,52 @@ class CallbackRun(Run):
     def rounds(self, progress: Callable[[int], None] | None = None) -> None:
         """Run all blocks, a batch of whole blocks at a time."""
         problem, cut = self.problem, self.problem.cut
-        workspace = problem.workspaces(1)[0]
-        values, samples, direct = problem.columns(workspace)
+        draws = problem.draws
+        draw, absorb = (
+            (driver.draw, driver.absorb)
+            if problem.mixture is None
+            else (driver.draw_units, driver.absorb_block_of_units)
+        )
+        self.workspaces = problem.workspaces(1)
+        workspace = self.workspaces[0]
         slot = np.empty(problem.slot)
-        step = blocks_of_batch(cut)
+        step = blocks_of_batch(cut, draws)
         for first in range(0, cut.blocks, step):
             batch = range(first, min(first + step, cut.blocks))
-            for block in batch:
-                driver.draw(problem.table, workspace, block, (block - first) * cut.block)
-            rows = min(batch.stop * cut.block, cut.n) - first * cut.block
-            x = samples[:, :rows].T
-            x.flags.writeable = False
-            values[:rows] = call_f("f", self.f, x, (rows,), first * cut.block)
-            if self.direct is not None:
-                shape = (rows, problem.family.size)
-                direct[:, :rows] = call_f("direct", self.direct, x, shape, first * cut.block).T
+            begins = [(block - first) * cut.block * draws for block in batch]
+            for block, begin in zip(batch, begins, strict=True):
+                draw(problem.table, workspace, block, begin)
+            rows = (min(batch.stop * cut.block, cut.n) - first * cut.block) * draws
+            values = self._evaluate(workspace, rows, first * cut.block * draws)
             if first == 0:
-                self.reference = reference_value(values[: min(rows, _REFERENCE_ROWS)])
-            for block in batch:
-                if not driver.absorb(
-                    problem.table, workspace, self.reference, block, (block - first) * cut.block,
+                self.reference = reference_value(values[:_REFERENCE_ROWS])
+            for block, begin in zip(batch, begins, strict=True):
+                if not absorb(
+                    problem.table, workspace, self.reference, block, begin,
                     self.flags, slot, self.sums, self._products,
                 ):  # fmt: skip
                     return
             if progress is not None:
                 progress(self.samples)
+
+    def _evaluate(self, workspace: np.ndarray, rows: int, first: int) -> np.ndarray:
+        """f, and its direct term, of the samples that weigh anything; those of f are returned."""
+        problem = self.problem
+        values, samples, direct = problem.columns(workspace)
+        counted = problem.counted(workspace, rows)
+        every = bool(counted.all())
+        x = samples[:, :rows].T if every else samples[:, :rows].T[counted]
+        x.flags.writeable = False
+        at = slice(rows) if every else np.flatnonzero(counted)
+        if not every:
+            values[:rows] = 0.0
+            direct[:, :rows] = 0.0
+        if len(x):
+            values[at] = call_f("f", self.f, x, (len(x),), first)
+        if len(x) and self.direct is not None:
+            shape = (len(x), problem.family.size)
+            direct[:, at] = call_f("direct", self.direct, x, shape, first).T
+        return np.asarray(values[at])
 
 
 def call_f(

@@ -13,8 +13,10 @@ from fastscore.engine.tiles import Tiling, batch_stride, tiling
 
 
 def draw_block(problem: Problem, block: int) -> np.ndarray:
-    """Samples of one block of a problem, of shape (rows, d)."""
-    return _draw(problem.family, problem.cut, problem.key, range(block, block + 1))
+    """Samples of one block of a problem, of shape (rows, d); of units those of each together."""
+    return _draw(
+        problem.family, problem.cut, problem.key, range(block, block + 1), problem.mixture
+    )
 
 
 def draw_samples(family: Any, n: int, seed: int) -> np.ndarray:
@@ -23,13 +25,28 @@ def draw_samples(family: Any, n: int, seed: int) -> np.ndarray:
     return _draw(family, cut, key_of(seed), range(cut.blocks))
 
 
-def _draw(family: Any, cut: Tiling, key: np.ndarray, which: range) -> np.ndarray:
+def draw_units(mixture: Any, cut: Tiling, seed: int) -> np.ndarray:
+    """Samples of all units of a seed, of shape (units × draws, d), those of each together."""
+    return _draw(mixture.target, cut, key_of(seed), range(cut.blocks), mixture)
+
+
+def _draw(
+    family: Any, cut: Tiling, key: np.ndarray, which: range, mixture: Any = None
+) -> np.ndarray:
     """Samples of consecutive blocks, in a workspace with room for one whole block."""
-    problem = Problem(family, cut, key, stride=batch_stride(cut.block))
+    draws = 1 if mixture is None else mixture.draws
+    stride = batch_stride(cut.block * draws)
+    problem = Problem(family, cut, key, stride=stride, mixture=mixture)
     workspace = problem.workspaces(1)[0]
     _, samples, _ = problem.columns(workspace)
+    draw = driver.draw if mixture is None else driver.draw_units
     drawn = []
     for block in which:
-        driver.draw(problem.table, workspace, block, 0)
-        drawn.append(samples[:, : cut.rows_of(block)].T.copy())
+        draw(problem.table, workspace, block, 0)
+        rows = cut.rows_of(block)
+        for start in range(0, rows, cut.rows):
+            tile = min(cut.rows, rows - start)
+            columns = samples[:, start * draws : (start + tile) * draws]
+            by_draw = columns.T.reshape(draws, tile, family.d)
+            drawn.append(by_draw.swapaxes(0, 1).reshape(-1, family.d))
     return np.concatenate(drawn)

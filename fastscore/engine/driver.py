@@ -7,6 +7,9 @@ from numba import prange
 
 from fastscore.engine.blocks import (
     FIRST,
+    LEVEL,
+    MIXTURE_AT,
+    NONE,
     NONFINITE,
     NOT_FINITE,
     POLICY,
@@ -21,7 +24,7 @@ from fastscore.engine.blocks import (
     bounds,
     evaluate,
     finish,
-    log_prob_tile,
+    log_probs_tile,
     run_block,
     sample,
     score_tile,
@@ -29,7 +32,18 @@ from fastscore.engine.blocks import (
     w_of,
 )
 from fastscore.engine.jit import Entry, entry, plain
-from fastscore.engine.memory import pointer, take_next
+from fastscore.engine.memory import as_integers, pointer, take_next
+from fastscore.engine.units import (
+    DRAWS,
+    absorb_draw,
+    absorb_units,
+    align,
+    clear_slot,
+    clear_units,
+    propose,
+    rescale,
+    run_units,
+)
 
 #: What the driver tells Python: why the run ended early and in which block; blocks merged so
 #: far; non-finite values in the failed block, and the first.
@@ -55,10 +69,24 @@ def _check(table, slot, status, block, flags):
 
 
 @plain
+def _run_block(table, workspace, reference, block, stop, slot, products):
+    if table[MIXTURE_AT] != NONE:
+        return run_units(table, workspace, reference, block, stop, slot, products)
+    return run_block(table, workspace, reference, block, stop, slot, products)
+
+
+@plain
+def _align(table, fold, slot):
+    """Weights of both to one level, before they are added."""
+    if table[MIXTURE_AT] != NONE:
+        align(table, pointer(fold), pointer(slot))
+
+
+@plain
 def _add(fold, slot, first, last):
     """Add entries ``first`` to ``last`` of a slot to its fold."""
     for j in range(first, last):
-        if j != FIRST:
+        if j not in (FIRST, LEVEL):
             fold[j] += slot[j]
 
 
@@ -79,13 +107,16 @@ def _run(table, reference, first, last, stop, flags, workspaces, slots, statuses
             i = take_next(pointer(counter))
             while i < count:
                 slot = pointer(slots[i])  # there are no products: it stands in for them
-                statuses[i] = run_block(
+                statuses[i] = _run_block(
                     table, pointer(workspaces[worker]), reference, begin + i, stop, slot, slot
                 )
                 i = take_next(pointer(counter))
         good = 0
         while good < count and _check(table, slots[good], statuses[good], begin + good, flags):
+            _align(table, sums[(begin + good) % folds], slots[good])
             good += 1
+        for i in range(good):  # now that the folds are at their highest
+            _align(table, sums[(begin + i) % folds], slots[i])
         shares = workers if width * good > _WORTH_SHARING else 1
         for share in prange(shares):
             for i in range(good):
@@ -117,12 +148,13 @@ def _run_folds(table, reference, first, last, folds, stop, flags, workspaces, sl
         while fold < folds[1]:
             flags[fold, MERGED] = last
             for block in range(first + (fold - first) % count, last, count):
-                status = run_block(
+                status = _run_block(
                     table, pointer(workspaces[worker]), reference, block, stop,
                     pointer(slots[worker]), pointer(products[fold]),
                 )  # fmt: skip
                 if not _check(table, slots[worker], status, block, flags[fold]):
                     break
+                _align(table, sums[fold], slots[worker])
                 _add(sums[fold], slots[worker], 0, sums.shape[1])
                 if status != 0:
                     break
@@ -136,9 +168,10 @@ run_folds_parallel = Entry(_run_folds, parallel=True)
 
 
 @entry
-def merge(rows, first, last, sums, flags):
+def merge(table, rows, first, last, sums, flags):
     """Add the rows of blocks ``first`` to ``last``, computed apart, to their folds."""
     for block in range(first, last):
+        _align(table, sums[block % sums.shape[0]], rows[block % rows.shape[0]])
         _add(sums[block % sums.shape[0]], rows[block % rows.shape[0]], 0, sums.shape[1])
     flags[MERGED] = last
 
@@ -199,6 +232,60 @@ def absorb(table, workspace, reference, block, begin, flags, slot, sums, product
 
 
 @entry
+def draw_units(table, workspace, block, begin):
+    """The same for the units of a block: tile by tile, in each draw by draw."""
+    base, mixture = pointer(workspace), as_integers(table[MIXTURE_AT])
+    start_stream(table, base, block)
+    first, last = bounds(table, block)
+    table[ROW] = begin
+    for start in range(first, last, table[TILE]):
+        rows = min(table[TILE], last - start)
+        for i in range(mixture[DRAWS]):
+            propose(table, mixture, base, i, rows)
+            table[ROW] += rows
+
+
+@entry
+def absorb_block_of_units(table, workspace, reference, block, begin, flags, slot, sums, products):
+    """The same as `absorb`, for the units of a block."""
+    base, mixture, fold = pointer(workspace), as_integers(table[MIXTURE_AT]), block % sums.shape[0]
+    clear_slot(table, pointer(slot))
+    first, last = bounds(table, block)
+    table[ROW] = begin
+    for start in range(first, last, table[TILE]):
+        rows = min(table[TILE], last - start)
+        clear_units(table, base, rows)
+        for i in range(mixture[DRAWS]):
+            absorb_draw(table, base, i, rows, start, reference, pointer(slot))
+            table[ROW] += rows
+        table[ROW] -= rows
+        absorb_units(table, base, rows, pointer(slot), pointer(products[fold]))
+        table[ROW] += rows
+    if not _check(table, slot, 0, block, flags):
+        return False
+    _align(table, sums[fold], slot)
+    _add(sums[fold], slot, 0, sums.shape[1])
+    flags[MERGED] = block + 1
+    return True
+
+
+@entry
+def level(table, sums):
+    """Bring the sums of all folds to one level."""
+    for fold in range(1, sums.shape[0]):
+        _align(table, sums[0], sums[fold])
+    for fold in range(1, sums.shape[0]):
+        _align(table, sums[0], sums[fold])
+
+
+@entry
+def level_to_zero(table, sums):
+    """Bring them to that of the weights themselves, which then may over- or underflow."""
+    for fold in range(sums.shape[0]):
+        rescale(table, pointer(sums[fold]), 0.0)
+
+
+@entry
 def scores(table, params, index, x, rows, out):
     """Score columns of a tile."""
     out[:] = 0.0
@@ -209,6 +296,9 @@ def scores(table, params, index, x, rows, out):
 
 
 @entry
-def log_probs(address, params, x, rows, d, stride, out):
-    """Log-density of each sample of a tile."""
-    log_prob_tile(address, (pointer(params), pointer(x), rows, d, stride, pointer(out)))
+def log_probs(address, packed, columns, x, rows, d, stride, out):
+    """Log-density of each sample of a tile under each of some distributions."""
+    log_probs_tile(
+        address,
+        (pointer(packed), pointer(columns), packed.size, pointer(x), rows, d, stride, pointer(out)),
+    )

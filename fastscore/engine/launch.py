@@ -14,12 +14,13 @@ from itertools import pairwise
 import numpy as np
 
 from fastscore.engine import driver, host
-from fastscore.engine.blocks import CHUNK
+from fastscore.engine.blocks import CHUNK, LEVEL
 from fastscore.engine.host import ROUND
 from fastscore.engine.jit import Entry
 from fastscore.engine.memory import aligned
 from fastscore.engine.problem import Problem
 from fastscore.engine.run import Run
+from fastscore.engine.units import NO_LEVEL
 
 #: Seconds of work below which threads cost more than they bring.
 _WORTH_THREADS = 2e-4
@@ -40,7 +41,7 @@ class CompiledRun(Run):
         self.stop = np.zeros(1, np.int64)
         self.workspaces = problem.workspaces(1)
         self.reference, cost = _pilot(problem, self.workspaces[0], self.stop)
-        self.cost = cost + self._cost_of_sums()
+        self.cost = (cost + self._cost_of_sums()) * problem.draws
         self.workers = self._workers(threads)
         self.parallel = self.workers > 1 and host.prange_is_safe()
         if self.workers > 1:
@@ -123,11 +124,12 @@ class CompiledRun(Run):
             for begin in range(first, last, len(rows)):
                 count = min(last - begin, len(rows))
                 rows[:] = 0.0
+                rows[:, LEVEL] = NO_LEVEL
                 ends = pairwise(begin + count * i // workers for i in range(workers + 1))
                 host.on_threads(partial(share, i, *span) for i, span in enumerate(ends))
                 failed = flags[(flags[:, driver.STATUS] != 0) & (self.stop[0] == 0)]
                 good = failed[:, driver.FAILED].min() if len(failed) else begin + count
-                driver.merge(rows, begin, good, self.sums, self.flags)
+                driver.merge(problem.table, rows, begin, good, self.sums, self.flags)
                 if len(failed):
                     first_failed = failed[np.argmin(failed[:, driver.FAILED])]
                     merged = self.flags[driver.MERGED]

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastscore.cached import cached
+from fastscore.engine import units
 from fastscore.engine.blocks import COUNT, HEADER, NONFINITE, SUM_W, SUM_WW
+from fastscore.engine.mixture import Mixture
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,11 @@ class Moments:
         return self.sums[:, SUM_W]
 
     @property
+    def ww_by_fold(self) -> np.ndarray:
+        """Σ w² of each fold."""
+        return self.sums[:, SUM_WW]
+
+    @property
     def n(self) -> int:
         """Units in all folds."""
         return int(self.total[COUNT])
@@ -89,6 +96,11 @@ class Moments:
     def finite(self) -> bool:
         """Whether all sums are."""
         return math.isfinite(self.sums.sum()) or bool(np.isfinite(self.sums).all())
+
+    @property
+    def samples(self) -> int:
+        """Samples in all units."""
+        return self.n
 
     @property
     def folded(self) -> Moments:
@@ -125,6 +137,105 @@ class ExactMoments:
     nonfinite: int = 0
 
     @property
+    def samples(self) -> int:
+        """Outcomes."""
+        return self.n
+
+    @property
     def finite(self) -> bool:
         """Whether value and gradient are."""
         return math.isfinite(self.value + self.grad.sum())
+
+
+@dataclass(frozen=True)
+class UnitMoments(Moments):
+    """Sums over units of importance sampling, see ``units``.
+
+    Attributes
+    ----------
+    mixture : Mixture
+        Whence samples come.
+    largest : ndarray
+        The largest log-weights, in descending order.
+    level : float
+        What all weights in ``raw`` are divided by, in steps of 256 bits.
+    raw : ndarray
+        The sums at that level, which neither over- nor underflow.
+    """
+
+    mixture: Mixture
+    largest: np.ndarray
+    level: float
+    raw: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """Entries of the score, P."""
+        return int(self.mixture.target.size)
+
+    @property
+    def samples(self) -> int:
+        """Samples in all units."""
+        return self.n * self.mixture.draws
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Σ S, Σ F, Σ S², Σ F S and Σ F², of shape (folds, 5, P)."""
+        return self.sums[:, HEADER : self._extras].reshape(len(self.sums), 5, -1)
+
+    @property
+    def _extras(self) -> int:
+        return HEADER + 5 * self.size
+
+    @property
+    def _parts_end(self) -> int:
+        parts = self.mixture.parts * (units.PART + units.SUMS * self.size)
+        return self._extras + units.EXTRAS + parts
+
+    def extra(self, which: int) -> np.ndarray:
+        """ΣW, ΣW² or ΣWV of the units of each fold."""
+        return np.asarray(self.sums[:, self._extras + which])
+
+    @cached
+    def _parts(self) -> np.ndarray:
+        parts = self.raw[:, self._extras + units.EXTRAS : self._parts_end]
+        return parts.reshape(len(parts), self.mixture.parts, -1)
+
+    @property
+    def weights_by_part(self) -> np.ndarray:
+        """ΣW, ΣW², ΣV, ΣV² of the samples of each proposal, of shape (folds, parts, 4), at level."""
+        return self._parts[:, :, : units.PART]
+
+    @property
+    def scores_by_part(self) -> np.ndarray:
+        """Σ S, F, S², F S, F² and W s² of the samples of each proposal, of shape (folds, parts, 6,
+        P), at level."""
+        parts = self._parts[:, :, units.PART :]
+        return parts.reshape(*parts.shape[:2], units.SUMS, -1)
+
+    @cached
+    def controls(self) -> np.ndarray:
+        """Σc, Σcc', ΣcV, ΣcS and ΣcF, of shape (folds, C, 2 + C + 2 P)."""
+        count = self.mixture.control_columns
+        return self.sums[:, self._parts_end :].reshape(len(self.sums), count, -1)
+
+    @property
+    def mean_weight(self) -> float:
+        """Of the units; 1 is expected."""
+        return float(self.extra(units.WEIGHT).sum() / self.n)
+
+    @property
+    def value(self) -> float:
+        """Mean of ``Σ W f``."""
+        return float(self.w / self.n + self.reference * self.mean_weight)
+
+    @property
+    def value_stderr(self) -> float:
+        """Its standard error."""
+        if self.n < 2:
+            return float("nan")
+        weight = self.extra(units.WEIGHT_SQUARED).sum()
+        crossed, r = self.extra(units.WEIGHT_VALUE).sum(), self.reference
+        squares = self.ww + 2 * r * crossed + r * r * weight
+        spread = max(squares - self.n * self.value**2, 0.0)
+        return float(np.sqrt(spread / (self.n * (self.n - 1))))

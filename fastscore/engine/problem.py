@@ -9,6 +9,7 @@ import numpy as np
 
 from fastscore.engine import blocks
 from fastscore.engine.memory import aligned
+from fastscore.engine.mixture import Mixture
 from fastscore.engine.products import NO_PRODUCTS, empty_products, panel_doubles
 from fastscore.engine.tiles import Tiling, stride_of
 
@@ -37,6 +38,8 @@ class Problem:
         Tile functions of f and direct, kept alive.
     stride : int, optional
         Rows that a workspace's columns hold, that of one tile by default.
+    mixture : Mixture, optional
+        Proposals to sample from; the cut is then of units.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Problem:
         products: int = NO_PRODUCTS,
         stride: int | None = None,
         functions: Sequence[Any] = (),
+        mixture: Mixture | None = None,
     ) -> None:
         self.family = family
         self.cut = cut
@@ -60,9 +64,11 @@ class Problem:
         self.args = args
         self.functions = functions
         self.stride = cut.stride if stride is None else stride
-        self.fused = direct == blocks.NONE and not family.shares
+        self.mixture = mixture
+        self.fused = direct == blocks.NONE and not family.shares and mixture is None
         self.products = products
         self.has_scores = not self.fused or products != NO_PRODUCTS
+        self._mixture_table = None if mixture is None else mixture.table(self.slot, self._tail_at)
         self.table = np.array(
             [
                 family.sample_kernel.address,
@@ -87,6 +93,8 @@ class Problem:
                 policy,
                 0,
                 products,
+                blocks.NONE if self._mixture_table is None else self._mixture_table.ctypes.data,
+                self._more,
             ],
             dtype=np.int64,
         )
@@ -94,14 +102,44 @@ class Problem:
     @property
     def slot(self) -> int:
         """Doubles of one block's sums."""
-        return blocks.HEADER + 5 * self.family.size
+        own = 0 if self.mixture is None else self.mixture.slot
+        return blocks.HEADER + 5 * self.family.size + own
+
+    @property
+    def draws(self) -> int:
+        """Samples of what the cut counts."""
+        return 1 if self.mixture is None else self.mixture.draws
+
+    @property
+    def _columns(self) -> int:
+        """Columns of a workspace, but for those of proposals."""
+        return blocks.columns_of_workspace(self.cut.d, self.family.size, self.has_scores)
+
+    @property
+    def _more(self) -> int:
+        """Columns of proposals."""
+        return 0 if self.mixture is None else self.mixture.columns
+
+    @property
+    def _tail_at(self) -> int:
+        """Where a workspace keeps the largest weights."""
+        panels = panel_doubles(self.family.size) if self.products != NO_PRODUCTS else 0
+        return blocks.COLUMNS_AT + (self._columns + self._more) * self.stride + panels
 
     def workspaces(self, workers: int) -> np.ndarray:
         """A row to work in per worker."""
-        size = self.family.size
-        columns = blocks.columns_of_workspace(self.cut.d, size, self.has_scores)
-        panels = panel_doubles(size) if self.products != NO_PRODUCTS else 0
-        return aligned(workers, blocks.COLUMNS_AT + columns * self.stride + panels)
+        if self.mixture is None:
+            return aligned(workers, self._tail_at)
+        made = aligned(workers, self._tail_at + 1 + self.mixture.tail)
+        made[:, self._tail_at] = 0
+        return made
+
+    def largest_weights(self, workspaces: np.ndarray) -> np.ndarray:
+        """The largest log-weights that workers have met, in descending order."""
+        assert self.mixture is not None
+        tails = workspaces[:, self._tail_at :]
+        kept = [tail[1 : 1 + int(tail[0])] for tail in tails]
+        return np.sort(np.concatenate(kept))[::-1][: self.mixture.tail]
 
     def products_by_fold(self) -> np.ndarray:
         """Zeroed room for products, a row per fold."""
@@ -110,10 +148,20 @@ class Problem:
     def columns(self, workspace: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Values of f (rows,), samples (d, rows) and direct term (P, rows) of a workspace."""
         d, size = self.cut.d, self.family.size
-        count = blocks.columns_of_workspace(d, size, self.has_scores)
-        columns = workspace[blocks.COLUMNS_AT :][: count * self.stride].reshape(count, -1)
+        columns = self._all_columns(workspace)
         samples = columns[2 : 2 + d].view(self.family.dtype)
         return columns[0], samples, columns[2 + d + size : 2 + d + 2 * size]
+
+    def counted(self, workspace: np.ndarray, rows: int) -> np.ndarray:
+        """Which samples weigh anything."""
+        if self.mixture is None:
+            return np.ones(rows, dtype=bool)
+        column = self._columns + self.mixture.log_weight_column
+        return np.asarray(self._all_columns(workspace)[column, :rows] > -np.inf)
+
+    def _all_columns(self, workspace: np.ndarray) -> np.ndarray:
+        count = self._columns + self._more
+        return workspace[blocks.COLUMNS_AT :][: count * self.stride].reshape(count, -1)
 
     @staticmethod
     def of_family(family: Any) -> np.ndarray:

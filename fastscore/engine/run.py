@@ -10,9 +10,10 @@ import numpy as np
 from fastscore.cached import cached
 from fastscore.engine import blocks, driver
 from fastscore.engine.draw import draw_block
-from fastscore.engine.moments import ExactMoments, Moments
+from fastscore.engine.moments import ExactMoments, Moments, UnitMoments
 from fastscore.engine.problem import Problem
 from fastscore.engine.products import NO_PRODUCTS, Products, as_products
+from fastscore.engine.units import NO_LEVEL
 
 
 class Run(ABC):
@@ -31,6 +32,7 @@ class Run(ABC):
     """
 
     reference: float = 0.0
+    workspaces: np.ndarray
     workers: int = 1
     #: What f is evaluated at.
     unit: str = "sample"
@@ -38,6 +40,7 @@ class Run(ABC):
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.sums = np.zeros((problem.cut.folds, problem.slot))
+        self.sums[:, blocks.LEVEL] = NO_LEVEL
         self._products = problem.products_by_fold()
         self.flags = np.zeros(driver.FLAGS, np.int64)
 
@@ -48,7 +51,16 @@ class Run(ABC):
     @property
     def moments(self) -> Moments | ExactMoments:
         """The sums, as an estimate takes them."""
-        return Moments(self.sums, self.reference)
+        problem, mixture = self.problem, self.problem.mixture
+        if mixture is None:
+            return Moments(self.sums, self.reference)
+        driver.level(problem.table, self.sums)
+        largest = problem.largest_weights(self.workspaces)
+        level, sums = float(self.sums[0, blocks.LEVEL]), self.sums
+        if level != 0 and not mixture.normalized:
+            sums = sums.copy()
+            driver.level_to_zero(problem.table, sums)
+        return UnitMoments(sums, self.reference, mixture, largest, level, self.sums)
 
     @cached
     def products(self) -> Products | None:
@@ -67,13 +79,13 @@ class Run(ABC):
     def samples_of_failure(self) -> tuple[np.ndarray, int]:
         """Samples of the block that failed, and the number of the first."""
         block = int(self.flags[driver.FAILED])
-        return draw_block(self.problem, block), block * self.problem.cut.block
+        return draw_block(self.problem, block), block * self.problem.cut.block * self.problem.draws
 
     @property
     def samples(self) -> int:
         """Samples of the blocks merged so far, as progress; after a stop the moments know."""
         cut = self.problem.cut
-        return min(int(self.flags[driver.MERGED]) * cut.block, cut.n)
+        return min(int(self.flags[driver.MERGED]) * cut.block, cut.n) * self.problem.draws
 
     @property
     def failed(self) -> bool:

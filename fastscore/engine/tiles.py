@@ -26,6 +26,8 @@ _BLOCK_ROWS = 256
 _BLOCK_ELEMENTS_PER_SUM = 64
 _MULTIPLE = 16
 _PAD = 8
+_UNIT_ROWS = 128
+_UNIT_ELEMENTS = 2**17
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,21 @@ def tiling(n: int, d: int, size: int = 0) -> Tiling:
     folds = min(FOLDS, n)
     block = min(block, max(1, n // folds))
     return Tiling(n, d, min(rows, _round_up(block)), block, -(-n // block), folds)
+
+
+@lru_cache(maxsize=256)
+def unit_tiling(units: int, d: int, draws: int, size: int, slot: int) -> Tiling:
+    """Cut units of several draws each, whose block has a slot of so many doubles.
+
+    A tile has a row per unit.  It is shorter than others, since the units' own columns are to stay
+    in the cache as well.
+    """
+    rows = max(_MULTIPLE, min(_UNIT_ROWS, _UNIT_ELEMENTS // (d + 4 * size) // _MULTIPLE * _MULTIPLE))
+    samples = max(_BLOCK_ELEMENTS, 4 * slot) // d
+    block = -(-max(samples // draws, 1) // rows) * rows
+    folds = min(FOLDS, units)
+    block = min(block, max(1, units // folds))
+    return Tiling(units, d, min(rows, _round_up(block)), block, -(-units // block), folds)
 
 
 def tile_rows(d: int) -> int:

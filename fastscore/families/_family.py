@@ -5,7 +5,7 @@ over columns of a tile (``engine/blocks.py`` has their signatures):
 
 ``sample``       fill the tile
 ``score``        add each *natural* score column to the parameter column that it belongs to
-``log_prob``     the log-density of each sample
+``log_probs``    the log-densities of each sample under several distributions of the family
 ``accumulate``   score and sums in one pass, for speed
 ``finish``       optionally, what turns a block of such sums into the standard ones
 
@@ -31,6 +31,8 @@ from fastscore.engine.jit import TileKernel
 from fastscore.engine.problem import Problem
 from fastscore.engine.streams import seed_of
 from fastscore.engine.tiles import stride_of, tile_rows
+from fastscore.families._fitting import shares_of
+from fastscore.families._support import Support
 
 
 class Family(ABC):
@@ -50,7 +52,7 @@ class Family(ABC):
 
     sample_kernel: ClassVar[TileKernel]
     score_kernel: ClassVar[TileKernel]
-    log_prob_kernel: ClassVar[TileKernel]
+    log_probs_kernel: ClassVar[TileKernel]
     accumulate_kernel: ClassVar[TileKernel]
     finish_kernel: ClassVar[TileKernel | None] = None
     dtype: ClassVar[type] = np.float64
@@ -136,11 +138,11 @@ class Family(ABC):
         """Log-density, or log-probability, of samples (n, d), of shape (n,)."""
         samples = self._as_samples(x)
         out = np.empty(len(samples))
-        address = type(self).log_prob_kernel.address
-        stride = stride_of(self.d)
+        address, stride = type(self).log_probs_kernel.address, stride_of(self.d)
+        packed, column = np.array([self.packed_at]), np.zeros(1, np.int64)
         for rows, tile in _tiles(samples):
             values = np.empty(len(rows))
-            log_probs(address, self.packed, tile, len(rows), self.d, stride, values)
+            log_probs(address, packed, column, tile, len(rows), self.d, stride, values)
             out[rows] = values
         return out
 
@@ -163,6 +165,55 @@ class Family(ABC):
         raise ValueError(
             f"{type(self).__name__} has infinitely many outcomes, and not {most} at most"
         )
+
+    @property
+    @abstractmethod
+    def support_set(self) -> Support:
+        """Where the probability is not 0, by coordinate."""
+
+    def fit(self, x: Any, weights: Any = None, *, least: float = 1e-3) -> Self:
+        """The distribution of this family that is most likely to have given weighted samples.
+
+        It maximises ``Σ weights · log q(x)`` over distributions q with the same parameters in the
+        same shapes, so that a shared scalar stays shared.
+
+        Parameters
+        ----------
+        x : array_like
+            Samples, of shape (n, d).
+        weights : array_like, optional
+            Of shape (n,), not negative; only their ratios matter.  Equal by default.
+        least : float
+            No scale and no probability falls below so many times its present value, so that few
+            samples cannot make the distribution collapse or its support shrink: the maximum is
+            one under this constraint, and where nothing gets that small, the plain one.
+
+        Raises
+        ------
+        TypeError
+            If this family cannot be fitted.
+        ValueError
+            If a sample is not finite or not in the domain of the family, or a weight is negative
+            or not finite, or all are 0; or of a `Normal` if a fitted scale is so much smaller than
+            its loc that float64 could not resolve it.
+
+        Notes
+        -----
+        The present values matter to ``least`` alone.  In a sequence of fits, those from one fixed
+        distribution, say the target, keep one floor; from the previous fit, floors sink in turn.
+        """
+        samples = self._as_samples(x)
+        checks.require("x", samples, np.isfinite(samples), "finite")
+        floor = checks.parameter("least", least)
+        checks.require("least", floor, (floor > 0) & (floor <= 1), "above 0 and at most 1")
+        fitted = self._fit(samples, shares_of(weights, len(samples)), float(floor))
+        return self.replace(
+            **{name: np.reshape(fitted[name], old.shape) for name, old in self.parameters.items()}
+        )
+
+    def _fit(self, x: np.ndarray, shares: np.ndarray, least: float) -> Mapping[str, Any]:  # noqa: ARG002
+        """Values of the parameters, flat; ``shares`` are weights that sum to 1."""
+        raise TypeError(f"a {type(self).__name__} cannot be fitted to samples")
 
     def _as_samples(self, x: Any) -> np.ndarray:
         given = np.asarray(x)

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from fastscore.checks import exactly_one, require
-from fastscore.engine.blocks import ACCUMULATE, FINISH, LOG_PROB, SAMPLE, SCORE
+from fastscore.engine.blocks import ACCUMULATE, FINISH, LOG_PROBS, SAMPLE, SCORE
 from fastscore.engine.jit import plain, reduction, tile_kernel
-from fastscore.engine.memory import as_integers, as_shorts, as_words, below_16, offset, vector
+from fastscore.engine.memory import (
+    as_floats,
+    as_integers,
+    as_shorts,
+    as_words,
+    below_16,
+    offset,
+    vector,
+)
 from fastscore.engine.normals import CHUNK
 from fastscore.engine.streams import LANES, fill_words
 from fastscore.families._family import Family
+from fastscore.families._fitting import probabilities
+from fastscore.families._support import Support
 from fastscore.families._two_valued import FAINTEST, RAW, taken, write_sums
 
 # Rows of `packed`, d entries each.  The *rare* outcome is the less probable one: everything is
@@ -50,16 +61,19 @@ def _settle(draws, rows, threshold, rest, common, stream, word, column):
             column[t] = common ^ (1 if word[0] < rest else 0)
 
 
-@tile_kernel(LOG_PROB)
-def _log_prob(params, x, rows, d, stride, out):
-    for t in range(rows):
-        out[t] = 0.0
-    for k in range(d):
-        column = vector(as_integers(offset(x, k * stride)), rows)
-        common = int(params[_COMMON * d + k])
-        rare, other = params[_LOG_RARE * d + k], params[_LOG_COMMON * d + k]
+@tile_kernel(LOG_PROBS)
+def _log_probs(packed, columns, count, x, rows, d, stride, out):
+    for j in range(count):
+        params, log_prob = as_floats(packed[j]), vector(offset(out, columns[j] * stride), rows)
         for t in range(rows):
-            out[t] += other if column[t] == common else rare
+            log_prob[t] = 0.0
+        for k in range(d):
+            column = vector(as_integers(offset(x, k * stride)), rows)
+            common = int(params[_COMMON * d + k])
+            rare, other = params[_LOG_RARE * d + k], params[_LOG_COMMON * d + k]
+            for t in range(rows):
+                inside = rare if column[t] == 1 - common else -math.inf
+                log_prob[t] += other if column[t] == common else inside
 
 
 @tile_kernel(SCORE)
@@ -131,7 +145,7 @@ class Bernoulli(Family):
 
     sample_kernel = _sample
     score_kernel = _score
-    log_prob_kernel = _log_prob
+    log_probs_kernel = _log_probs
     accumulate_kernel = _accumulate
     finish_kernel = _finish
     dtype = np.int64
@@ -193,6 +207,24 @@ class Bernoulli(Family):
                 f"Bernoulli of d = {self.d} has 2**{self.d} outcomes, of {most} at most"
             )
         return np.arange(2**self.d)[:, None] >> np.arange(self.d)[::-1] & 1
+
+    @property
+    def support_set(self) -> Support:
+        """0 and 1, without an outcome of probability 0."""
+        return Support.integers(self.d, 0, 1, np.argwhere(self._by_outcome() == 0))
+
+    def _by_outcome(self) -> np.ndarray:
+        """Probabilities of 0 and of 1, of shape (d, 2)."""
+        return np.column_stack([self._zero, self._one])
+
+    def _fit(self, x: np.ndarray, shares: np.ndarray, least: float) -> dict[str, Any]:
+        counted = [np.einsum("n,nk->k", shares, x == outcome) for outcome in (0, 1)]
+        zero, one = probabilities(np.column_stack(counted), self._by_outcome(), least).T
+        if "logits" in self.parameters:
+            zero, one = np.maximum((zero, one), np.finfo(np.float64).tiny)
+            return {"logits": np.log(one) - np.log(zero)}
+        # One that is not certain must not round to 1.
+        return {"probs": np.where(zero > 0, np.minimum(one, np.nextafter(1.0, 0.0)), one)}
 
     def _as_samples(self, x: Any) -> np.ndarray:
         samples = super()._as_samples(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import MappingProxyType
 from typing import Any
 
@@ -10,12 +11,14 @@ import numpy as np
 from fastscore import checks
 from fastscore.cached import cached
 from fastscore.engine.alias import ENTRY, alias_table, draw_classes
-from fastscore.engine.blocks import ACCUMULATE, FINISH, LOG_PROB, SAMPLE, SCORE
+from fastscore.engine.blocks import ACCUMULATE, FINISH, LOG_PROBS, SAMPLE, SCORE
 from fastscore.engine.jit import plain, tile_kernel
-from fastscore.engine.memory import add_three, as_integers, as_words, offset, vector
+from fastscore.engine.memory import add_three, as_floats, as_integers, as_words, offset, vector
 from fastscore.engine.normals import CHUNK
 from fastscore.engine.streams import LANES, fill_words
 from fastscore.families._family import Family
+from fastscore.families._fitting import probabilities
+from fastscore.families._support import Support
 from fastscore.families._two_valued import FAINTEST, RAW, taken, write_sums
 
 #: Larger weights would overflow in their sum.
@@ -36,16 +39,20 @@ def _sample(params, stream, scratch, x, rows, d, stride):
             draw_classes(words, table, classes, count, as_integers(offset(x, k * stride + start)))
 
 
-@tile_kernel(LOG_PROB)
-def _log_prob(params, x, rows, d, stride, out):
-    size = int(params[0])
-    for t in range(rows):
-        out[t] = 0.0
-    for k in range(d):
-        column = as_integers(offset(x, k * stride))
-        log_probs = offset(params, 1 + _LOG_PROB * size + k * (size // d))
+@tile_kernel(LOG_PROBS)
+def _log_probs(packed, columns, count, x, rows, d, stride, out):
+    for j in range(count):
+        params, log_prob = as_floats(packed[j]), offset(out, columns[j] * stride)
+        size = int(params[0])
+        classes = size // d
         for t in range(rows):
-            out[t] += log_probs[column[t]]
+            log_prob[t] = 0.0
+        for k in range(d):
+            column = as_integers(offset(x, k * stride))
+            log_probs = offset(params, 1 + _LOG_PROB * size + k * classes)
+            for t in range(rows):
+                a = column[t]
+                log_prob[t] += log_probs[a] if 0 <= a < classes else -math.inf
 
 
 @tile_kernel(SCORE)
@@ -123,7 +130,7 @@ class Categorical(Family):
 
     sample_kernel = _sample
     score_kernel = _score
-    log_prob_kernel = _log_prob
+    log_probs_kernel = _log_probs
     accumulate_kernel = _accumulate
     finish_kernel = _finish
     dtype = np.int64
@@ -213,6 +220,19 @@ class Categorical(Family):
             )
         grid = np.indices((self.classes,) * self.d, dtype=np.int64)
         return grid.reshape(self.d, -1).T
+
+    @property
+    def support_set(self) -> Support:
+        """The classes of each variable whose probability is not 0."""
+        return Support.integers(self.d, 0, self.classes - 1, np.argwhere(self._probs == 0))
+
+    def _fit(self, x: np.ndarray, shares: np.ndarray, least: float) -> dict[str, Any]:
+        counted = [np.bincount(column, shares, minlength=self.classes) for column in x.T]
+        fitted = probabilities(np.array(counted), self._probs, least)
+        if "probs" in self.parameters:
+            return {"probs": fitted}
+        with np.errstate(divide="ignore"):
+            return {"logits": np.log(fitted)}
 
     def _as_samples(self, x: Any) -> np.ndarray:
         samples = super()._as_samples(x)

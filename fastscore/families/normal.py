@@ -8,15 +8,19 @@ from typing import Any
 import numpy as np
 
 from fastscore.checks import exactly_one, require
-from fastscore.engine.blocks import ACCUMULATE, LOG_PROB, SAMPLE, SCORE
+from fastscore.engine.blocks import ACCUMULATE, LOG_PROBS, SAMPLE, SCORE
 from fastscore.engine.jit import elementwise, reduction, tile_kernel
-from fastscore.engine.memory import offset, vector
+from fastscore.engine.memory import as_floats, offset, vector
 from fastscore.engine.normals import MULTIPLE, normals
 from fastscore.families._family import Family
+from fastscore.families._fitting import location_and_scale, moments
+from fastscore.families._support import Support
 
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 #: Below this scale/|loc|, rounding x = loc + scale z would itself shift the second moments.
 _FINEST = 2.0**-40
+#: Coordinates whose squares are added up in one pass.
+_AT_ONCE = 4
 
 
 @tile_kernel(SAMPLE)
@@ -27,16 +31,41 @@ def _sample(params, stream, scratch, x, rows, d, stride):
         normals(stream, scratch, offset(x, k * stride), count, loc[k], scale[k])
 
 
-@tile_kernel(LOG_PROB)
-def _log_prob(params, x, rows, d, stride, out):
-    loc, scale = params, offset(params, d)
-    for t in range(rows):
-        out[t] = 0.0
-    for k in range(d):
-        constant = math.log(scale[k]) + _LOG_SQRT_2PI
+@tile_kernel(LOG_PROBS)
+def _log_probs(packed, columns, count, x, rows, d, stride, out):
+    for j in range(count):
+        loc = as_floats(packed[j])
+        scale, constant = offset(loc, d), offset(loc, 3 * d)[0]
+        log_prob = vector(offset(out, columns[j] * stride), rows)
         for t in range(rows):
-            z = (x[k * stride + t] - loc[k]) / scale[k]
-            out[t] -= 0.5 * z * z + constant
+            log_prob[t] = constant
+        whole = d // _AT_ONCE * _AT_ONCE
+        for k in range(0, whole, _AT_ONCE):
+            _subtract_squares(x, rows, k, stride, loc, scale, log_prob)
+        for k in range(whole, d):
+            _subtract_square(vector(offset(x, k * stride), rows), rows, loc[k], scale[k], log_prob)
+
+
+@elementwise
+def _subtract_square(x, rows, loc, scale, log_prob):
+    """``−z²/2``."""
+    inverse = 1.0 / scale
+    for t in range(rows):
+        z = (x[t] - loc) * inverse
+        log_prob[t] -= 0.5 * z * z
+
+
+@elementwise
+def _subtract_squares(x, rows, k, stride, loc, scale, log_prob):
+    """The same of coordinates k to k + 3, in one pass."""
+    x0, x1 = vector(offset(x, k * stride), rows), vector(offset(x, (k + 1) * stride), rows)
+    x2, x3 = vector(offset(x, (k + 2) * stride), rows), vector(offset(x, (k + 3) * stride), rows)
+    a0, a1, a2, a3 = loc[k], loc[k + 1], loc[k + 2], loc[k + 3]
+    b0, b1 = 1.0 / scale[k], 1.0 / scale[k + 1]
+    b2, b3 = 1.0 / scale[k + 2], 1.0 / scale[k + 3]
+    for t in range(rows):
+        z0, z1, z2, z3 = (x0[t] - a0) * b0, (x1[t] - a1) * b1, (x2[t] - a2) * b2, (x3[t] - a3) * b3
+        log_prob[t] -= 0.5 * ((z0 * z0 + z1 * z1) + (z2 * z2 + z3 * z3))
 
 
 @tile_kernel(SCORE)
@@ -130,7 +159,7 @@ class Normal(Family):
 
     sample_kernel = _sample
     score_kernel = _score
-    log_prob_kernel = _log_prob
+    log_probs_kernel = _log_probs
     accumulate_kernel = _accumulate
 
     def __init__(self, loc: Any, scale: Any = None, *, log_scale: Any = None) -> None:
@@ -144,7 +173,8 @@ class Normal(Family):
             require("log_scale", given, np.abs(given) < 700, "between -700 and 700")
             sigma, unit = np.exp(spread["log_scale"]), np.ones(self.d)
         self._check_resolution(spread["loc"], sigma)
-        self.packed = np.concatenate([spread["loc"], sigma, unit])
+        constant = -np.sum(np.log(sigma) + _LOG_SQRT_2PI)
+        self.packed = np.concatenate([spread["loc"], sigma, unit, [constant]])
 
     @staticmethod
     def _check_resolution(loc: np.ndarray, scale: np.ndarray) -> None:
@@ -159,6 +189,21 @@ class Normal(Family):
 
     def fisher(self) -> np.ndarray:
         """Fisher information, (P, P): diagonal, summed over coordinates that share an entry."""
-        scale, unit = self.packed[self.d : 2 * self.d], self.packed[2 * self.d :]
+        scale, unit = self.packed[self.d : 2 * self.d], self.packed[2 * self.d : -1]
         natural = np.concatenate([1 / scale**2, 2 * unit**2])
         return np.diag(np.bincount(self.index, weights=natural, minlength=self.size))
+
+    @property
+    def support_set(self) -> Support:
+        """All reals."""
+        return Support.reals(self.d)
+
+    def _fit(self, x: np.ndarray, shares: np.ndarray, least: float) -> dict[str, Any]:
+        loc, scale = self.parameters.values()
+        if "log_scale" in self.parameters:
+            scale = np.exp(scale)
+        floor = least * (scale.ravel() if scale.ndim else scale)
+        loc, scale = location_and_scale(*moments(x, shares), floor, shared=not loc.ndim)
+        if "log_scale" in self.parameters:
+            return {"loc": loc, "log_scale": np.log(scale)}
+        return {"loc": loc, "scale": scale}

@@ -30,7 +30,7 @@ from fastscore.engine.memory import (
     pointer,
     view_maker,
 )
-from fastscore.engine.tiles import FEW_COLUMNS, stride_of
+from fastscore.engine.tiles import FEW_COLUMNS
 from fastscore.integrand.arguments import Arguments, unpacker
 from fastscore.integrand.pointer import CFunction
 
@@ -97,13 +97,13 @@ def evaluate(x, out, rows, d, stride, args):
 
 _SAMPLE_COLUMNS = """
 for t in range(rows):
-    out[t] = real(f(sample(items(offset(x, t)), (D,), (STRIDE,)), {names}))
+    out[t] = real(f(sample(items(offset(x, t)), (D,), (stride,)), {names}))
 """
 
 _BATCH_COLUMNS = """
 values = row(out, (rows,), (1,))
 values[:] = nan
-nothing(f(batch(items(x), (rows, D), (1, STRIDE)), values, {names}))
+nothing(f(batch(items(x), (rows, D), (1, stride)), values, {names}))
 """
 
 _SAMPLE_ROWS = """
@@ -222,7 +222,7 @@ def _compiled_f(
         scope = {
             "f": njit(f.py_func, inline="always", **_options(f)),
             "sample": _column_sample, "batch": _column_batch,
-            "D": d, "STRIDE": stride_of(d),
+            "D": d,
         }  # fmt: skip
         try:
             return _build(_COLUMNS, columns, f, argument_types, dtype, scope)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastscore.engine.jit import entry, plain
-from fastscore.engine.moments import ExactMoments, Moments
+from fastscore.engine.moments import ExactMoments, Moments, UnitMoments
 from fastscore.engine.products import Products
 from fastscore.variance import matrix
 
@@ -57,6 +57,11 @@ class Solution:
     coefficients: np.ndarray
     #: What the sums were multiplied by: N/(N − 1) for the leave-one-out mean.
     inflation: float = 1.0
+    #: The value, where it is not the moments' own.
+    value: float | None = None
+    value_stderr: float | None = None
+    #: Coefficients of control variates, (folds, chosen + 1, C); the last are the value's.
+    controls: np.ndarray | None = None
 
 
 def solve(
@@ -94,8 +99,10 @@ def solve(
         kind = _CONSTANT
     elif isinstance(baseline, str):
         kind = {"mean": _LEAVE_ONE_OUT, "scalar": _SCALAR, "optimal": _COORDINATE}[baseline]
-        if direct and kind == _LEAVE_ONE_OUT:
-            kind = _FOLD_MEAN  # leaving one out scales F, and would scale the direct term too
+        if (direct or isinstance(moments, UnitMoments)) and kind == _LEAVE_ONE_OUT:
+            # Leaving one out scales F, and would scale the direct term too; under weights it does
+            # not leave one out.
+            kind = _FOLD_MEAN
     else:
         kind, constant = _CONSTANT, baseline - moments.reference
     if kind == _LEAVE_ONE_OUT:  # (w_u − w̄) N/(N − 1) is w_u less the mean of all others
@@ -189,6 +196,25 @@ def _coefficients(all_scores, own, chosen, others, mean, kind, b):
         rounding_all += rounding
     if kind == _SCALAR and ss_all > rounding_all:
         b[:] = _shrunk(fs_all, ss_all, ff_all, others, mean)
+
+
+def optimum(
+    fs: np.ndarray, ss: np.ndarray, ff: np.ndarray, squares: np.ndarray, others: float, mean: float
+) -> np.ndarray:
+    """The shrunk slopes of F on S, of centred sums over the other folds; of 0/0 the mean.
+
+    ``squares`` are sums of S² that are not centred.
+    """
+    out = np.full(len(fs), mean)
+    _shrink(fs, ss, ff, squares, others, mean, out)
+    return out
+
+
+@entry
+def _shrink(fs: Any, ss: Any, ff: Any, squares: Any, others: float, mean: float, out: Any) -> None:
+    for i in range(out.size):
+        if ss[i] > _SINGULAR * squares[i]:
+            out[i] = _shrunk(fs[i], ss[i], ff[i], others, mean)
 
 
 @plain

@@ -37,11 +37,11 @@ def coefficients(moments: Moments, products: Products, chosen: np.ndarray) -> np
         scores[constant] = scores[:, constant] = 0.0
         terms = (all_terms - products.terms_scores[k] - np.outer(f, s) / others)[chosen]
         spread = ff[chosen] - f[chosen] ** 2 / others
-        _regress(c, scores, terms, spread, others)
+        regress(c, scores, terms, spread, others)
     return out
 
 
-def _regress(
+def regress(
     c: np.ndarray, scores: np.ndarray, terms: np.ndarray, spread: np.ndarray, units: float
 ) -> None:
     """Draw c, which holds the mean m, towards the regression Ĉ.
@@ -51,7 +51,7 @@ def _regress(
     ``λ = δ/(δ + cost) · (1 − (10 + 2 r)/U')``, whose second factor has the scores' heavy tails in
     mind: it is 0 with few units, and nearly 1 where the regression leaves no residual.
     """
-    inverse, rank = _pseudo_inverse(scores)
+    inverse, rank = pseudo_inverse(scores)
     free = units - rank - 1
     if free < 1 or rank == 0:
         return
@@ -68,7 +68,7 @@ def _regress(
     c += rate[:, None] * step
 
 
-def _pseudo_inverse(scores: np.ndarray) -> tuple[np.ndarray, int]:
+def pseudo_inverse(scores: np.ndarray) -> tuple[np.ndarray, int]:
     """Of a positive semidefinite matrix, by its correlations, and its rank."""
     from scipy.linalg import eigh
 

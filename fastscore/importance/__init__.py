@@ -1,0 +1,1 @@
+"""Importance sampling: proposals, heuristics, and diagnostics of the weights."""
