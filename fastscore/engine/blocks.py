@@ -43,6 +43,9 @@ SCORE = types.void(floats, floats, i8, i8, i8, integers, floats)
 LOG_PROBS = types.void(integers, integers, i8, floats, i8, i8, i8, floats)
 #: accumulate(params, x, w, ww, sum_w, sum_ww, rows, d, stride, sums, size): the five sums.
 ACCUMULATE = types.void(floats, floats, floats, floats, f8, f8, i8, i8, i8, floats, i8)
+#: add_weighted(params, x, weight, w, rows, d, stride, units, size): add the columns ``W s`` and
+#: ``W w s`` of a tile to those of its units, S before F.
+ADD_WEIGHTED = types.void(floats, floats, floats, floats, i8, i8, i8, floats, i8)
 #: finish(params, count, sum_w, sum_ww, sums, d, size): make the five sums of what a family's
 #: `accumulate` has added up over a block in a form of its own.
 FINISH = types.void(floats, f8, f8, f8, floats, i8, i8)
@@ -54,6 +57,7 @@ score_tile = caller(SCORE)
 log_probs_tile = caller(LOG_PROBS)
 _accumulate = caller(ACCUMULATE)
 _finish = caller(FINISH)
+add_weighted_tile = caller(ADD_WEIGHTED)
 evaluate_tile = native_caller(INTEGRAND)
 
 #: The table: addresses of kernels, addresses of data, key of the streams, shapes, policy, the

@@ -43,6 +43,8 @@ class Mixture:
         Whether sums are to be divided by that of the weights.
     tail : int
         How many of the largest weights are kept.
+    details : bool
+        Whether sums of scores are kept apart for each proposal.
     """
 
     target: Any
@@ -56,6 +58,7 @@ class Mixture:
     weight_control: bool = False
     normalized: bool = False
     tail: int = 0
+    details: bool = False
 
     @property
     def draws(self) -> int:
@@ -80,7 +83,9 @@ class Mixture:
     @property
     def slot(self) -> int:
         """Doubles of a slot behind the score's sums."""
-        return units.mixture_slot(self.parts, self.target.size, self.control_columns)
+        return units.mixture_slot(
+            self.parts, self.details, self.target.size, self.control_columns
+        )
 
     @property
     def log_weight_column(self) -> int:
@@ -124,6 +129,12 @@ class Mixture:
             "options": self._packed_options,
         } | {f"list {i}": values for i, values in enumerate(lists)}  # fmt: skip
 
+    @property
+    def _adding(self) -> int:
+        """The target's kernel that adds weighted scores, which knows no shared parameters."""
+        kernel = self.target.add_weighted_kernel
+        return 0 if kernel is None or self.target.shares else int(kernel.address)
+
     @cached
     def _base(self) -> np.ndarray:
         """The table, but for what a problem knows."""
@@ -133,13 +144,13 @@ class Mixture:
                 self.draws, at["draws"], self.random, at["aliases"], at["samplers"], at["packed"],
                 len(self.proposals), len(self._arrays["groups"]), at["groups"],
                 self.heuristic.address, at["options"], self.parts, self.controls,
-                self.control_columns - self.controls, 0, 0, self.tail,
+                self.control_columns - self.controls, 0, 0, self.tail, self._adding, self.details,
             ],
             dtype=np.int64,
         )  # fmt: skip
 
     def table(self, slot: int, tail_at: int) -> np.ndarray:
-        """What the kernels read, given a slot's size and where a workspace has room for the tail."""
+        """What the kernels read, given a slot's size and where a workspace has the tail."""
         table = self._base.copy()
         table[units.SLOT], table[units.TAIL_AT] = slot, tail_at
         return table

@@ -189,8 +189,8 @@ class UnitMoments(Moments):
 
     @property
     def _parts_end(self) -> int:
-        parts = self.mixture.parts * (units.PART + units.SUMS * self.size)
-        return self._extras + units.EXTRAS + parts
+        controls = self.mixture.control_columns
+        return self.sums.shape[1] - controls * (2 + controls + 2 * self.size)
 
     def extra(self, which: int) -> np.ndarray:
         """ΣW, ΣW² or ΣWV of the units of each fold."""

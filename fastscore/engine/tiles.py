@@ -26,8 +26,8 @@ _BLOCK_ROWS = 256
 _BLOCK_ELEMENTS_PER_SUM = 64
 _MULTIPLE = 16
 _PAD = 8
-_UNIT_ROWS = 128
-_UNIT_ELEMENTS = 2**17
+_UNIT_ROWS = 512
+_UNIT_ELEMENTS = 2**18
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,9 @@ def tiling(n: int, d: int, size: int = 0) -> Tiling:
 def unit_tiling(units: int, d: int, draws: int, size: int, slot: int) -> Tiling:
     """Cut units of several draws each, whose block has a slot of so many doubles.
 
-    A tile has a row per unit.  It is shorter than others, since the units' own columns are to stay
-    in the cache as well.
+    A tile has a row per unit: many, since each draw of a unit has a dozen passes over it.
     """
-    rows = max(_MULTIPLE, min(_UNIT_ROWS, _UNIT_ELEMENTS // (d + 4 * size) // _MULTIPLE * _MULTIPLE))
+    rows = max(_MULTIPLE, min(_UNIT_ROWS, _UNIT_ELEMENTS // d // _MULTIPLE * _MULTIPLE))
     samples = max(_BLOCK_ELEMENTS, 4 * slot) // d
     block = -(-max(samples // draws, 1) // rows) * rows
     folds = min(FOLDS, units)

@@ -33,6 +33,7 @@ from fastscore.engine.blocks import (
     MIXTURE_AT,
     NONE,
     NONFINITE,
+    PARAMS_AT,
     PRODUCTS,
     RAISED,
     ROW,
@@ -43,6 +44,7 @@ from fastscore.engine.blocks import (
     TILE,
     D,
     add_tile_products,
+    add_weighted_tile,
     bounds,
     clear,
     columns_of,
@@ -86,10 +88,12 @@ _weigh = caller(WEIGH)
 #: proposal, and by which alias table; samplers and parameters by proposal, and their number;
 #: groups of one family each, with its kernel of log-densities; the heuristic and its options;
 #: parts for which sums are kept apart; control columns, whether the weight is one more; doubles of
-#: a slot; where the largest log-weights are kept, and how many.
-MIXTURE = 17
+#: a slot; where the largest log-weights are kept, and how many; the family's kernel that adds
+#: weighted scores to the units, if it has one; whether sums of scores are kept apart too.
+MIXTURE = 19
 (DRAWS, DRAWS_AT, RANDOM, ALIAS_AT, SAMPLERS_AT, PACKED_AT, PROPOSALS, GROUPS, GROUPS_AT,
- WEIGH_AT, OPTIONS_AT, PARTS, CONTROLS, TARGET, SLOT, TAIL_AT, TAIL) = range(MIXTURE)  # fmt: skip
+ WEIGH_AT, OPTIONS_AT, PARTS, CONTROLS, TARGET, SLOT, TAIL_AT, TAIL, ADD_AT,
+ DETAILS) = range(MIXTURE)  # fmt: skip
 #: Of a group: its kernel, the parameters of its distributions, their columns, their number.
 GROUP = 4
 #: Options of the weights: log of the clip, then per proposal log mⱼ, then the heuristic's own.
@@ -118,9 +122,15 @@ def mixture_columns(proposals: int, size: int, controls: int) -> int:
     return proposals + _COLUMNS + 2 * size + controls
 
 
-def mixture_slot(parts: int, size: int, controls: int) -> int:
+def mixture_slot(parts: int, details: bool, size: int, controls: int) -> int:
     """Doubles of a slot behind the score's sums."""
-    return EXTRAS + parts * (PART + SUMS * size) + controls * (2 + controls + 2 * size)
+    part = PART + (SUMS * size if details else 0)
+    return EXTRAS + parts * part + controls * (2 + controls + 2 * size)
+
+
+@plain
+def _part_size(mixture, size):
+    return PART + (SUMS * size if mixture[DETAILS] != 0 else 0)
 
 
 @plain
@@ -259,15 +269,16 @@ def rescale(table, slot, level):
     extras[WEIGHT_VALUE] *= square
     parts = offset(extras, EXTRAS)
     for part in range(mixture[PARTS]):
-        sums = offset(parts, part * (PART + SUMS * size))
+        sums = offset(parts, part * _part_size(mixture, size))
         for i in range(PART):
             sums[i] *= square if i % 2 == 1 else factor
-        _scale_five(offset(sums, PART), size, factor)
-        for j in range(5 * size, SUMS * size):
-            sums[PART + j] *= factor
+        if mixture[DETAILS] != 0:
+            _scale_five(offset(sums, PART), size, factor)
+            for j in range(5 * size, SUMS * size):
+                sums[PART + j] *= factor
     controls = mixture[CONTROLS] + mixture[TARGET]
     width = 2 + controls + 2 * size
-    rows = offset(parts, mixture[PARTS] * (PART + SUMS * size))
+    rows = offset(parts, mixture[PARTS] * _part_size(mixture, size))
     for a in range(controls):
         own = factor if a >= mixture[CONTROLS] else 1.0
         for i in range(width):
@@ -360,15 +371,22 @@ def _count_nonfinite(table, w, rows, first, draws, slot):
             slot[NONFINITE] += 1
 
 
+@elementwise
+def _add_draw(s, direct, weight, w, unit_s, unit_f, has_direct, rows):
+    """``S = W s`` and ``F = w S + W direct`` of one column to the units'."""
+    for t in range(rows):
+        score = weight[t] * s[t]
+        unit_s[t] += score
+        unit_f[t] += w[t] * score + (weight[t] * direct[t] if has_direct else 0.0)
+
+
 @reduction
-def _add_draw(s, direct, weight, w, unit_s, unit_f, has_direct, rows, sums, size, j):
-    """``S = W s`` and ``F = w S + W direct`` of one column to the units', and its sums."""
+def _add_details(s, direct, weight, w, has_direct, rows, sums, size, j):
+    """Sums of S, F, S², F S, F² and W s² of one column."""
     a = b = c = e = g = h = 0.0
     for t in range(rows):
         score = weight[t] * s[t]
         term = w[t] * score + (weight[t] * direct[t] if has_direct else 0.0)
-        unit_s[t] += score
-        unit_f[t] += term
         a += score
         b += term
         c += score * score
@@ -412,21 +430,32 @@ def absorb_draw(table, workspace, draw, rows, first, reference, slot):
     if not math.isfinite(e):
         _count_nonfinite(table, w, rows, first * draws + draw, draws, slot)
     part = 0 if mixture[RANDOM] != 0 else as_integers(mixture[DRAWS_AT])[draw]
-    sums = offset(slot, HEADER + 5 * size + EXTRAS + part * (PART + SUMS * size))
+    sums = offset(slot, HEADER + 5 * size + EXTRAS + part * _part_size(mixture, size))
     sums[0] += a
     sums[1] += b
     sums[2] += c
     sums[3] += e
+    _add_controls_of_draw(table, mixture, workspace, units, rows)
     return _add_scores(table, mixture, workspace, weight, w, units, rows, offset(sums, PART))
 
 
 @plain
 def _add_scores(table, mixture, workspace, weight, w, units, rows, sums):
-    """Scores, direct term and controls of a draw."""
+    """Scores and direct term of a draw."""
     stride, size = table[STRIDE], table[SIZE]
-    s, direct = scores_of(table, workspace), direct_of(table, workspace)
+    if mixture[ADD_AT] != NONE and mixture[DETAILS] == 0 and table[DIRECT_AT] == NONE:
+        add_weighted_tile(
+            mixture[ADD_AT],
+            (as_floats(table[PARAMS_AT]), x_of(table, workspace),
+             _weight_of(table, mixture, workspace), w_of(table, workspace), rows, table[D], stride,
+             units, size),
+        )  # fmt: skip
+        return 0
+    s, direct, has_direct = (
+        scores_of(table, workspace), direct_of(table, workspace), table[DIRECT_AT] != NONE
+    )  # fmt: skip
     write_scores(table, workspace, rows)
-    if table[DIRECT_AT] != NONE and table[DIRECT_AT] != GIVEN:
+    if has_direct and table[DIRECT_AT] != GIVEN:
         clear(direct, size, stride, rows)
         status = evaluate_tile(
             table[DIRECT_AT],
@@ -435,22 +464,28 @@ def _add_scores(table, mixture, workspace, weight, w, units, rows, sums):
         if status != 0:
             return RAISED
     for j in range(size):
+        score, term = vector(offset(s, j * stride), rows), vector(offset(direct, j * stride), rows)
         _add_draw(
-            vector(offset(s, j * stride), rows), vector(offset(direct, j * stride), rows),
-            weight, w, vector(offset(units, j * stride), rows),
-            vector(offset(units, (size + j) * stride), rows), table[DIRECT_AT] != NONE, rows,
-            sums, size, j,
+            score, term, weight, w, vector(offset(units, j * stride), rows),
+            vector(offset(units, (size + j) * stride), rows), has_direct, rows,
         )  # fmt: skip
+        if mixture[DETAILS] != 0:
+            _add_details(score, term, weight, w, has_direct, rows, sums, size, j)
+    return 0
+
+
+@plain
+def _add_controls_of_draw(table, mixture, workspace, units, rows):
+    """Control columns of a draw."""
+    stride, first = table[STRIDE], 2 * table[SIZE] + 2
     densities = densities_of(table, workspace)
     total = vector(offset(densities, (mixture[PROPOSALS] + 1) * stride), rows)
     options = as_floats(mixture[OPTIONS_AT])
     for a in range(mixture[CONTROLS]):
         _add_control(
             vector(offset(densities, a * stride), rows), total,
-            vector(offset(units, (2 * size + 2 + a) * stride), rows), rows,
-            math.exp(-options[1 + a]),
+            vector(offset(units, (first + a) * stride), rows), rows, math.exp(-options[1 + a]),
         )  # fmt: skip
-    return 0
 
 
 @plain
@@ -529,7 +564,7 @@ def _add_controls(table, mixture, s, f, value, weight, rows, extras):
     stride, size = table[STRIDE], table[SIZE]
     controls = mixture[CONTROLS] + mixture[TARGET]
     first = offset(weight, stride)
-    out = offset(extras, EXTRAS + mixture[PARTS] * (PART + SUMS * size))
+    out = offset(extras, EXTRAS + mixture[PARTS] * _part_size(mixture, size))
     for a in range(controls):
         own = vector(weight if a == mixture[CONTROLS] else offset(first, a * stride), rows)
         out[0] += _sum(own, rows)

@@ -32,6 +32,7 @@ __all__ = [
     "SINCOS_LIMIT",
     "bits_float",
     "exp",
+    "exp_below",
     "float_bits",
     "log",
     "quarter_turns",
@@ -57,6 +58,7 @@ _BIG_BIASED = 2.0**52 + 1023.0
 _ROUND = 1.5 * 2.0**52
 _ROUND_BIASED = 1.5 * 2.0**52 + 2046.0
 _LOW_12 = np.uint64(0xFFF)
+_BIAS = np.uint64(1023)
 _0, _1, _2 = np.uint64(0), np.uint64(1), np.uint64(2)
 _6, _12 = np.uint64(6), np.uint64(12)
 _52, _62, _63 = np.uint64(52), np.uint64(62), np.uint64(63)
@@ -234,18 +236,48 @@ def exp(x: float) -> float:
     k = rounded - _ROUND_BIASED
     r = (x - k * _LN2_HIGH) - k * _LN2_LOW
 
+    value = _exp_of_rest(r)
+
+    # 2**k in two factors, because it may be out of range where exp(x) is not
+    exponent = float_bits(rounded) & _LOW_12
+    half = exponent >> _1
+    return value * bits_float(half << _52) * bits_float((exponent - half) << _52)
+
+
+@_on_any
+def _exp_of_rest(r: float) -> float:
+    """exp(r) for at most half of log(2)."""
     q = r * r
     w = q * q
     c0, c1, c2, c3, c4, c5, c6, c7, c8, c9 = _EXP
     low = (c0 + c1 * r) + (c2 + c3 * r) * q
     middle = (c4 + c5 * r) + (c6 + c7 * r) * q
     tail = low + (middle + (c8 + c9 * r) * w) * w
-    value = 1.0 + (r + q * tail)
+    return 1.0 + (r + q * tail)
 
-    # 2**k in two factors, because it may be out of range where exp(x) is not
-    exponent = float_bits(rounded) & _LOW_12
-    half = exponent >> _1
-    return value * bits_float(half << _52) * bits_float((exponent - half) << _52)
+
+@_on_any
+def exp_below(x: float) -> float:
+    """Exponential function of what is not positive, at three quarters of the cost.
+
+    Parameters
+    ----------
+    x : float
+        At most 0.
+
+    Returns
+    -------
+    float
+        exp(x) with a relative error below 2.5e-16; 0 below -708, where it would be subnormal soon.
+    """
+    inside = x if x > -708.0 else -708.0
+    rounded = inside * _LOG2_E + _ROUND_BIASED
+    k = rounded - _ROUND_BIASED
+    r = (inside - k * _LN2_HIGH) - k * _LN2_LOW
+    # The low twelve bits of `rounded` hold k + 2046, twice the bias and k.
+    exponent = (float_bits(rounded) & _LOW_12) - _BIAS
+    value = _exp_of_rest(r) * bits_float(exponent << _52)
+    return value if x > -708.0 else 0.0
 
 
 @_on_any

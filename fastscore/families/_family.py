@@ -8,6 +8,7 @@ over columns of a tile (``engine/blocks.py`` has their signatures):
 ``log_probs``    the log-densities of each sample under several distributions of the family
 ``accumulate``   score and sums in one pass, for speed
 ``finish``       optionally, what turns a block of such sums into the standard ones
+``add_weighted`` optionally, weighted scores of proposals' samples in one pass, for speed
 
 A natural column belongs to one parameter of one coordinate; a scalar shared by all coordinates
 owns d of them, and its score is their sum.  Samples are float64 or, of discrete families, int64:
@@ -55,6 +56,7 @@ class Family(ABC):
     log_probs_kernel: ClassVar[TileKernel]
     accumulate_kernel: ClassVar[TileKernel]
     finish_kernel: ClassVar[TileKernel | None] = None
+    add_weighted_kernel: ClassVar[TileKernel | None] = None
     dtype: ClassVar[type] = np.float64
 
     parameters: Mapping[str, np.ndarray]

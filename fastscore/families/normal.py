@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastscore.checks import exactly_one, require
-from fastscore.engine.blocks import ACCUMULATE, LOG_PROBS, SAMPLE, SCORE
+from fastscore.engine.blocks import ACCUMULATE, ADD_WEIGHTED, LOG_PROBS, SAMPLE, SCORE
 from fastscore.engine.jit import elementwise, reduction, tile_kernel
 from fastscore.engine.memory import as_floats, offset, vector
 from fastscore.engine.normals import MULTIPLE, normals
@@ -102,6 +102,31 @@ def _accumulate(params, x, w, ww, sum_w, sum_ww, rows, d, stride, sums, size):
         _add(sums, size, d + k, b, u, wu, uu, wuu, wwuu)
 
 
+@tile_kernel(ADD_WEIGHTED)
+def _add_weighted(params, x, weight, w, rows, d, stride, units, size):
+    loc, scale, unit = params, offset(params, d), offset(params, 2 * d)
+    for k in range(d):
+        by_loc, by_scale = offset(units, k * stride), offset(units, (d + k) * stride)
+        _add_weighted_scores(
+            vector(offset(x, k * stride), rows), vector(weight, rows), vector(w, rows), rows,
+            loc[k], 1.0 / scale[k], unit[k], vector(by_loc, rows), vector(by_scale, rows),
+            vector(offset(by_loc, size * stride), rows),
+            vector(offset(by_scale, size * stride), rows),
+        )  # fmt: skip
+
+
+@elementwise
+def _add_weighted_scores(x, weight, w, rows, loc, inverse, unit, s_loc, s_scale, f_loc, f_scale):
+    for t in range(rows):
+        z = (x[t] - loc) * inverse
+        by_loc = weight[t] * z * inverse
+        by_scale = weight[t] * (z * z - 1.0) * unit
+        s_loc[t] += by_loc
+        s_scale[t] += by_scale
+        f_loc[t] += w[t] * by_loc
+        f_scale[t] += w[t] * by_scale
+
+
 @reduction
 def _eight_sums(x, w, ww, rows, loc, inverse):
     """Sums of z, u = z² − 1 and u² under weights 1, w and w²; z² itself is u + 1."""
@@ -161,6 +186,7 @@ class Normal(Family):
     score_kernel = _score
     log_probs_kernel = _log_probs
     accumulate_kernel = _accumulate
+    add_weighted_kernel = _add_weighted
 
     def __init__(self, loc: Any, scale: Any = None, *, log_scale: Any = None) -> None:
         name, value = exactly_one("Normal", scale=scale, log_scale=log_scale)

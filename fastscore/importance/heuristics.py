@@ -3,9 +3,9 @@
 With ``c_j = m_j q_j(x)`` a sample of proposal j weighs ``W = w_j(x)/m_j · p(x)/q_j(x)``, where the
 heuristic's ``Σ_j w_j(x) = 1``.  Everything is computed from ``l_j = log c_j`` less their maximum.
 
-Each kernel gets columns of log q_j and of log p, and leaves ``log W``.  All but `constant` first
-turn log q_j into l_j; `balance` leaves ``c_j / max c`` in their place and ``Σ c / max c`` in the
-last column, of which control variates are made.
+Each kernel gets columns of log q_j and of log p, and leaves ``log W``.  `balance` also leaves
+``c_j / max c`` in place of log q_j and ``Σ c / max c`` in the last column, of which control
+variates are made.
 """
 
 from __future__ import annotations
@@ -15,69 +15,111 @@ import math
 from fastscore.engine.jit import elementwise, plain, tile_kernel
 from fastscore.engine.memory import offset, vector
 from fastscore.engine.units import WEIGH
-from fastscore.engine.vecmath import exp, log
-
-
-@elementwise
-def _add_count(log_q, rows, log_count, top):
-    """l_j, and the largest so far."""
-    for t in range(rows):
-        value = log_q[t] + log_count
-        log_q[t] = value
-        top[t] = value if value > top[t] else top[t]
+from fastscore.engine.vecmath import exp_below, log
 
 
 @plain
-def _log_counts(options, densities, count, rows, stride, top):
-    """All l_j, and their maximum."""
+def _start(options, densities, count, rows, stride, out):
+    """Columns of log p, of zeros, and of ``max_j l_j``, which is computed."""
+    target = vector(offset(densities, count * stride), rows)
+    total, top = vector(offset(densities, (count + 1) * stride), rows), vector(out, rows)
     for t in range(rows):
+        total[t] = 0.0
         top[t] = -math.inf
-    for j in range(count):
-        _add_count(vector(offset(densities, j * stride), rows), rows, options[j], top)
+    whole = count // 4 * 4
+    for j in range(0, whole, 4):
+        _raise_top_4(offset(densities, j * stride), stride, rows, offset(options, j), top)
+    for j in range(whole, count):
+        _raise_top(vector(offset(densities, j * stride), rows), rows, options[j], top)
+    return target, total, top
 
 
 @elementwise
-def _add_share(value, top, rows, total):
+def _raise_top(log_q, rows, log_count, top):
     for t in range(rows):
-        share = exp(value[t] - top[t])
-        value[t] = share
+        value = log_q[t] + log_count
+        top[t] = value if value > top[t] else top[t]
+
+
+@elementwise
+def _raise_top_4(log_q, stride, rows, log_counts, top):
+    q0, q1, q2, q3 = _four(log_q, stride, rows)
+    c0, c1, c2, c3 = log_counts[0], log_counts[1], log_counts[2], log_counts[3]
+    for t in range(rows):
+        a, b, c, e = q0[t] + c0, q1[t] + c1, q2[t] + c2, q3[t] + c3
+        a = a if a > b else b
+        c = c if c > e else e
+        a = a if a > c else c
+        top[t] = a if a > top[t] else top[t]
+
+
+@plain
+def _four(columns, stride, rows):
+    return (
+        vector(columns, rows), vector(offset(columns, stride), rows),
+        vector(offset(columns, 2 * stride), rows), vector(offset(columns, 3 * stride), rows),
+    )  # fmt: skip
+
+
+@elementwise
+def _share_4(log_q, stride, rows, log_counts, top, total):
+    """``c_j / max c`` of four proposals in place of log q, and their sum."""
+    q0, q1, q2, q3 = _four(log_q, stride, rows)
+    c0, c1, c2, c3 = log_counts[0], log_counts[1], log_counts[2], log_counts[3]
+    for t in range(rows):
+        shift = top[t]
+        a, b = exp_below(q0[t] + c0 - shift), exp_below(q1[t] + c1 - shift)
+        c, e = exp_below(q2[t] + c2 - shift), exp_below(q3[t] + c3 - shift)
+        q0[t], q1[t], q2[t], q3[t] = a, b, c, e
+        total[t] += (a + b) + (c + e)
+
+
+@elementwise
+def _share(log_q, rows, log_count, top, total):
+    for t in range(rows):
+        share = exp_below(log_q[t] + log_count - top[t])
+        log_q[t] = share
         total[t] += share
 
 
 @elementwise
-def _add_power(value, top, rows, beta, total):
+def _add_power(log_q, log_count, top, rows, beta, total):
     for t in range(rows):
-        total[t] += exp(beta * (value[t] - top[t]))
+        total[t] += exp_below(beta * (log_q[t] + log_count - top[t]))
 
 
 @elementwise
-def _add_above(value, top, rows, log_alpha, total):
+def _add_above(log_q, log_count, top, rows, log_alpha, total):
     for t in range(rows):
-        below = value[t] - top[t]
-        share = exp(below)
+        below = log_q[t] + log_count - top[t]
+        share = exp_below(below)
         total[t] += share if below >= log_alpha else 0.0
 
 
 @elementwise
-def _add_tie(value, top, rows, total):
+def _add_tie(log_q, log_count, top, rows, total):
     for t in range(rows):
-        total[t] += 1.0 if value[t] == top[t] else 0.0
+        total[t] += 1.0 if log_q[t] + log_count == top[t] else 0.0
 
 
 @elementwise
-def _finish(target, top, total, rows, out):
-    """``log p − log Σ c``."""
+def _finish(target, total, rows, top):
+    """``log p − log Σ c`` in place of the maximum (two names of it would look like two arrays that
+    overlap, and the loop not be vectorised)."""
     for t in range(rows):
-        out[t] = target[t] - top[t] - log(total[t])
+        top[t] = target[t] - top[t] - log(total[t])
 
 
 @tile_kernel(WEIGH)
 def balance(options, densities, count, own, rows, stride, out):
     """``w_j = c_j / Σ c`` (Veach and Guibas 1995, eq. 14): ``W = p / Σ c``."""
     target, total, top = _start(options, densities, count, rows, stride, out)
-    for j in range(count):
-        _add_share(vector(offset(densities, j * stride), rows), top, rows, total)
-    _finish(target, top, total, rows, top)
+    whole = count // 4 * 4
+    for j in range(0, whole, 4):
+        _share_4(offset(densities, j * stride), stride, rows, offset(options, j), top, total)
+    for j in range(whole, count):
+        _share(vector(offset(densities, j * stride), rows), rows, options[j], top, total)
+    _finish(target, total, rows, top)
 
 
 @tile_kernel(WEIGH)
@@ -86,15 +128,17 @@ def power(options, densities, count, own, rows, stride, out):
     target, total, top = _start(options, densities, count, rows, stride, out)
     beta = options[count]
     for j in range(count):
-        _add_power(vector(offset(densities, j * stride), rows), top, rows, beta, total)
-    _favour(vector(offset(densities, own * stride), rows), top, rows, beta - 1.0, target)
-    _finish(target, top, total, rows, top)
+        column = vector(offset(densities, j * stride), rows)
+        _add_power(column, options[j], top, rows, beta, total)
+    column = vector(offset(densities, own * stride), rows)
+    _favour(column, options[own], top, rows, beta - 1.0, target)
+    _finish(target, total, rows, top)
 
 
 @elementwise
-def _favour(own, top, rows, power, target):
+def _favour(log_q, log_count, top, rows, power, target):
     for t in range(rows):
-        target[t] += power * (own[t] - top[t])
+        target[t] += power * (log_q[t] + log_count - top[t])
 
 
 @tile_kernel(WEIGH)
@@ -103,31 +147,36 @@ def cutoff(options, densities, count, own, rows, stride, out):
     target, total, top = _start(options, densities, count, rows, stride, out)
     log_alpha = options[count]
     for j in range(count):
-        _add_above(vector(offset(densities, j * stride), rows), top, rows, log_alpha, total)
-    _exclude(vector(offset(densities, own * stride), rows), top, rows, log_alpha, target)
-    _finish(target, top, total, rows, top)
+        column = vector(offset(densities, j * stride), rows)
+        _add_above(column, options[j], top, rows, log_alpha, total)
+    column = vector(offset(densities, own * stride), rows)
+    _exclude(column, options[own], top, rows, log_alpha, target)
+    _finish(target, total, rows, top)
 
 
 @elementwise
-def _exclude(own, top, rows, log_alpha, target):
+def _exclude(log_q, log_count, top, rows, log_alpha, target):
     for t in range(rows):
-        target[t] = target[t] if own[t] - top[t] >= log_alpha else -math.inf
+        below = log_q[t] + log_count - top[t]
+        target[t] = target[t] if below >= log_alpha else -math.inf
 
 
 @tile_kernel(WEIGH)
 def maximum(options, densities, count, own, rows, stride, out):
-    """``w_j = 1`` where c_j is the largest (Veach and Guibas 1995, section 4); of equals the first."""
+    """``w_j = 1`` where c_j is the largest, of equals the first (Veach and Guibas 1995, section
+    4)."""
     target, ties, top = _start(options, densities, count, rows, stride, out)
     for j in range(own):
-        _add_tie(vector(offset(densities, j * stride), rows), top, rows, ties)
-    _select(vector(offset(densities, own * stride), rows), ties, target, rows, top)
+        _add_tie(vector(offset(densities, j * stride), rows), options[j], top, rows, ties)
+    column = vector(offset(densities, own * stride), rows)
+    _select(column, options[own], ties, target, rows, top)
 
 
 @elementwise
-def _select(own, ties, target, rows, top):
+def _select(log_q, log_count, ties, target, rows, top):
     for t in range(rows):
         value = target[t] - top[t]
-        value = value if own[t] == top[t] else -math.inf
+        value = value if log_q[t] + log_count == top[t] else -math.inf
         top[t] = value if ties[t] == 0.0 else -math.inf
 
 
@@ -145,14 +194,3 @@ def constant(options, densities, count, own, rows, stride, out):
 def _ratio(target, own, shift, rows, out):
     for t in range(rows):
         out[t] = target[t] - own[t] + shift
-
-
-@plain
-def _start(options, densities, count, rows, stride, out):
-    """Columns of log p, of zeros, and of the largest l_j, which are computed."""
-    target = vector(offset(densities, count * stride), rows)
-    total, top = vector(offset(densities, (count + 1) * stride), rows), vector(out, rows)
-    for t in range(rows):
-        total[t] = 0.0
-    _log_counts(options, densities, count, rows, stride, top)
-    return target, total, top
