@@ -69,6 +69,7 @@ class Estimate:
         replay: Callable[[int], Products | None] | None,
         biased: Sequence[str] = (),
         partial: tuple[int, ...] = (),
+        detailed: Callable[[], UnitMoments] | None = None,
     ) -> None:
         self._p = p
         self._wrt = wrt
@@ -78,6 +79,7 @@ class Estimate:
         self._replay = replay
         self.baseline = baseline
         self._partial = partial
+        self._detailed = detailed
         self.n = moments.samples
         self.seed = seed
         self.dof = math.inf if self.exact else moments.n - 1
@@ -130,7 +132,7 @@ class Estimate:
 
     @cached
     def _reweighted(self) -> Callable[..., Solution] | None:
-        """How to solve for a ratio of sums, or with control variates, where the value has them too."""
+        """How to solve where the value needs it too: as a ratio, or with control variates."""
         mixture = self._moments.mixture if isinstance(self._moments, UnitMoments) else None
         if mixture is not None and mixture.normalized:
             return solve_ratio
@@ -215,8 +217,9 @@ class Estimate:
         if not isinstance(self._moments, UnitMoments):
             return None
         return Diagnostics(
-            self._moments, self._solution.coefficients, self._chosen, self._partial
-        )
+            self._moments, self._solution.coefficients, self._chosen, self._partial,
+            self._detailed,
+        )  # fmt: skip
 
     @property
     def ess(self) -> float:

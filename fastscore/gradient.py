@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 from fastscore.checks import count, one_of
 from fastscore.engine import blocks, driver
 from fastscore.engine.enumeration import CountedRun
-from fastscore.engine.moments import ExactMoments, Moments
+from fastscore.engine.moments import ExactMoments, Moments, UnitMoments
 from fastscore.engine.products import FOR_BASELINE, NO_PRODUCTS, Products
 from fastscore.engine.run import Run
 from fastscore.engine.streams import seed_of
@@ -26,6 +27,7 @@ from fastscore.variance.baselines import as_baseline
 
 SAMPLINGS = ("iid", "counts")
 ESTIMATORS = ("score", "exact")
+
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C in a long run; ``estimate`` holds what was finished by then, or None."""
@@ -160,6 +162,12 @@ def gradient(
         again.rounds()
         return again.products
 
+    def detailed() -> UnitMoments:
+        again = dataclasses.replace(plan, details=True).samples(NO_PRODUCTS)
+        again.rounds()
+        assert isinstance(again.moments, UnitMoments)
+        return again.moments
+
     def estimate(stopped: str) -> Estimate:
         return Estimate(
             p, wrt, run.moments, baseline,
@@ -168,6 +176,7 @@ def gradient(
             seconds=time.perf_counter() - start, products=run.products,
             replay=None if stopped == "interrupted" else replay,
             biased=[] if sources is None else sources.bias, partial=partial,
+            detailed=None if stopped == "interrupted" else detailed,
         )  # fmt: skip
 
     try:

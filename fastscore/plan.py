@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from fastscore.cached import cached
 from fastscore.engine import blocks
 from fastscore.engine.callback import CallbackRun, blocks_of_batch
-from fastscore.engine.enumeration import MOST_OUTCOMES, CountedRun, ExactRun
+from fastscore.engine.enumeration import MOST_OUTCOMES, CountedRun, Evaluation, ExactRun
 from fastscore.engine.host import prange_is_safe
 from fastscore.engine.launch import CompiledRun, FoldsRun
 from fastscore.engine.mixture import Mixture
@@ -41,6 +43,8 @@ class Plan:
         Number of samples, and seed.
     proposals : Proposals or None
         Where to sample from in place of p.
+    details : bool
+        Whether to keep sums of each proposal apart.
     threads : int or None
         Threads at most.
     """
@@ -52,6 +56,7 @@ class Plan:
     seed: int
     threads: int | None
     proposals: Proposals | None = None
+    details: bool = False
 
     def samples(self, products: int) -> Run:
         """By samples, with products of scores if these are wanted."""
@@ -94,6 +99,11 @@ class Plan:
         """By all outcomes of a small support."""
         return ExactRun(**self._outcomes("estimator='exact'"))
 
+    def evaluation(self, x: np.ndarray) -> Evaluation:
+        """f at given samples (n, d), whose values its rounds leave in ``values``."""
+        f, arguments, functions = self._f()
+        return Evaluation(self.p, x, f=f, args=arguments, policy=self._policy, functions=functions)
+
     def _outcomes(self, option: str) -> dict[str, Any]:
         """What a run over outcomes takes."""
         if self.integrand.direct is not None:
@@ -121,7 +131,8 @@ class Plan:
         if self.proposals is None:
             assert self.n is not None
             return None, self.n
-        return self.proposals.mixture(self.p, self.n)
+        mixture, units = self.proposals.mixture(self.p, self.n)
+        return replace(mixture, details=self.details), units
 
     @property
     def _mixture(self) -> Mixture | None:

@@ -14,9 +14,7 @@ from fastscore.engine.tiles import Tiling, batch_stride, tiling
 
 def draw_block(problem: Problem, block: int) -> np.ndarray:
     """Samples of one block of a problem, of shape (rows, d); of units those of each together."""
-    return _draw(
-        problem.family, problem.cut, problem.key, range(block, block + 1), problem.mixture
-    )
+    return _draw(problem.family, problem.cut, problem.key, range(block, block + 1), problem.mixture)
 
 
 def draw_samples(family: Any, n: int, seed: int) -> np.ndarray:

@@ -31,7 +31,7 @@ MOST_OUTCOMES = 2**18
 _NO_KEY = np.zeros(2, np.uint64)
 
 
-class _Enumeration(Run):
+class Evaluation(Run):
     """f at given outcomes.
 
     Parameters
@@ -138,7 +138,7 @@ class _Enumeration(Run):
         return self.outcomes, 0
 
 
-class CountedRun(_Enumeration):
+class CountedRun(Evaluation):
     """n samples by their counts.
 
     Parameters
@@ -199,7 +199,7 @@ class CountedRun(_Enumeration):
         return sums
 
 
-class ExactRun(_Enumeration):
+class ExactRun(Evaluation):
     """All outcomes, under their probabilities."""
 
     def __init__(self, family: Any, outcomes: np.ndarray, **f: Any) -> None:

@@ -83,9 +83,7 @@ class Mixture:
     @property
     def slot(self) -> int:
         """Doubles of a slot behind the score's sums."""
-        return units.mixture_slot(
-            self.parts, self.details, self.target.size, self.control_columns
-        )
+        return units.mixture_slot(self.parts, self.details, self.target.size, self.control_columns)
 
     @property
     def log_weight_column(self) -> int:
@@ -108,7 +106,7 @@ class Mixture:
         aliases = np.empty(ENTRY * len(self.proposals), np.uint64)
         if self.random:
             alias_table(np.asarray(self.counts, dtype=np.float64), aliases)
-        groups: dict[type, tuple[list[int], list[int]]] = {}
+        groups: dict[Any, tuple[list[int], list[int]]] = {}
         for column, family in enumerate([*self.proposals, self.target]):
             packed, columns = groups.setdefault(type(family), ([], []))
             packed.append(family.packed_at)

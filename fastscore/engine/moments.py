@@ -203,7 +203,7 @@ class UnitMoments(Moments):
 
     @property
     def weights_by_part(self) -> np.ndarray:
-        """ΣW, ΣW², ΣV, ΣV² of the samples of each proposal, of shape (folds, parts, 4), at level."""
+        """ΣW, ΣW², ΣV, ΣV² of each proposal's samples, of shape (folds, parts, 4), at level."""
         return self._parts[:, :, : units.PART]
 
     @property

@@ -156,8 +156,13 @@ class Problem:
         """Which samples weigh anything."""
         if self.mixture is None:
             return np.ones(rows, dtype=bool)
+        return np.asarray(self.log_weights(workspace)[:rows] > -np.inf)
+
+    def log_weights(self, workspace: np.ndarray) -> np.ndarray:
+        """Log-weights of a workspace's samples."""
+        assert self.mixture is not None
         column = self._columns + self.mixture.log_weight_column
-        return np.asarray(self._all_columns(workspace)[column, :rows] > -np.inf)
+        return np.asarray(self._all_columns(workspace)[column])
 
     def _all_columns(self, workspace: np.ndarray) -> np.ndarray:
         count = self._columns + self._more

@@ -100,8 +100,8 @@ GROUP = 4
 CLIP = 0
 
 #: Sums of a slot behind the score's: ΣW, ΣW² and ΣWV of units, V being ``Σ W w``; then, per part,
-#: ΣW, ΣW², ΣV, ΣV² of samples and `SUMS` rows per score entry; then, per control column c, Σc, Σcc',
-#: ΣcV, ΣcS, ΣcF.
+#: ΣW, ΣW², ΣV, ΣV² of samples and `SUMS` rows per score entry; then, per control column c, Σc,
+#: Σcc', ΣcV, ΣcS, ΣcF.
 EXTRAS = 3
 WEIGHT, WEIGHT_SQUARED, WEIGHT_VALUE = range(EXTRAS)
 PART = 4
@@ -553,9 +553,7 @@ def absorb_units(table, workspace, rows, slot, products):
     extras[WEIGHT_VALUE] += g
     _add_controls(table, mixture, s, f, value, weight, rows, extras)
     if table[PRODUCTS] != NO_PRODUCTS:
-        add_tile_products(
-            table, workspace, w_of(table, workspace), s, f, True, rows, products
-        )
+        add_tile_products(table, workspace, w_of(table, workspace), s, f, True, rows, products)
 
 
 @plain

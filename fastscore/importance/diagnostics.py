@@ -1,9 +1,9 @@
-"""What importance weights tell of an estimate: how much to trust it, and what each proposal does."""
+"""What importance weights tell of an estimate, and what each proposal does for it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,7 @@ class Diagnostics:
     coefficients: np.ndarray
     chosen: np.ndarray
     partial: tuple[int, ...]
+    replay: Callable[[], UnitMoments] | None = None
 
     @property
     def n(self) -> int:
@@ -63,8 +64,7 @@ class Diagnostics:
     @property
     def counts(self) -> np.ndarray:
         """Samples of each proposal."""
-        counts = np.asarray(self.moments.mixture.counts * self.moments.n)
-        return counts
+        return np.asarray(self.moments.mixture.counts * self.moments.n)
 
     @cached
     def _weights(self) -> np.ndarray:
@@ -78,12 +78,25 @@ class Diagnostics:
         return float(total**2 / squares) if squares > 0 else 0.0
 
     @cached
+    def _detailed(self) -> UnitMoments:
+        """Sums of scores for each proposal, for which the samples are run once more."""
+        if self.moments.mixture.details:
+            return self.moments
+        if self.replay is None:
+            raise RuntimeError(
+                "the run was interrupted, and cannot be repeated to sum scores for each proposal: "
+                "run it to its end"
+            )
+        return self.replay()
+
+    @cached
     def ess_by_coordinate(self) -> np.ndarray:
         """Samples of p that would tell the mean of each chosen score entry as well.
 
-        ``n E[W s²] / E[W² s²]``, of which `ess` is the case s = 1.
+        ``n E[W s²] / E[W² s²]``, of which `ess` is the case s = 1.  The samples are drawn, and f
+        evaluated, once more for it.
         """
-        parts = self.moments.scores_by_part.sum(axis=(0, 1))[:, self.chosen]
+        parts = self._detailed.scores_by_part.sum(axis=(0, 1))[:, self.chosen]
         squares, spread = parts[2], parts[5]
         scale = self._weights[:, 0].sum()
         out = np.zeros_like(spread)
@@ -136,7 +149,7 @@ class Diagnostics:
     @cached
     def _terms(self) -> tuple[np.ndarray, np.ndarray]:
         """Σ (F − b S) and Σ (F − b S)² of each proposal, of shape (parts, chosen)."""
-        s, f, ss, fs, ff, _ = np.moveaxis(self.moments.scores_by_part[..., self.chosen], 2, 0)
+        s, f, ss, fs, ff, _ = np.moveaxis(self._detailed.scores_by_part[..., self.chosen], 2, 0)
         b = self.coefficients[:, None, :]
         factor = 2.0 ** min(max(256.0 * self.moments.level, -1100.0), 1000.0)
         first = (f - b * s).sum(axis=0) * factor
@@ -146,7 +159,7 @@ class Diagnostics:
     @property
     def contribution(self) -> np.ndarray:
         """What each proposal's samples add to the gradient (before control variates are taken
-        off), of shape (proposals, entries)."""
+        off), of shape (proposals, entries); of sums as `ess_by_coordinate` needs."""
         return self._terms[0] / self.moments.n
 
     @property
@@ -183,7 +196,7 @@ class Diagnostics:
             )
         off = abs(self.mean_weight - 1)
         clipped = self.moments.mixture.log_clip < math.inf
-        if self.mean_weight_stderr >= 0 and off > _OFF * self.mean_weight_stderr + 1e-9 and not clipped:
+        if not clipped and off > _OFF * self.mean_weight_stderr + 1e-9:
             yield f"the mean weight is {self.mean_weight:.4g}, and 1 is expected: samples miss mass"
 
     def plot(self, axes: Any = None) -> Any:

@@ -116,7 +116,8 @@ class Proposals:
     pilot: int = 2000
 
     def __post_init__(self) -> None:
-        given = (self.families,) if isinstance(self.families, Family) else self.families
+        given: Any = self.families
+        given = (given,) if isinstance(given, Family) else given
         if not isinstance(given, Sequence) or isinstance(given, str):
             raise TypeError(f"proposals={given!r}: give a distribution, or a list of them")
         for j, q in enumerate(given):
@@ -201,7 +202,7 @@ class Proposals:
 
     def members(self, p: Family) -> tuple[Family, ...]:
         """All proposals, p itself included if it has a share."""
-        return (*self.families, p) if self.defensive else tuple(self.families)
+        return (*self.families, *([p] if self.defensive else []))
 
     def check(self, p: Family) -> tuple[int, ...]:
         """Check that the proposals fit p; returns which of them miss part of its support.
@@ -313,9 +314,7 @@ def as_proposals(value: Any) -> Proposals | None:
     return value if value is None or isinstance(value, Proposals) else Proposals(value)
 
 
-def _number(
-    name: str, value: Any, least: float, most: float, *, least_too: bool = False
-) -> None:
+def _number(name: str, value: Any, least: float, most: float, *, least_too: bool = False) -> None:
     """Raise unless a number lies between bounds."""
     inside = (
         isinstance(value, (int, float, np.integer, np.floating))

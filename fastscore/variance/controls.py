@@ -10,6 +10,7 @@ import numpy as np
 
 from fastscore.engine import units
 from fastscore.engine.moments import UnitMoments
+from fastscore.engine.products import Products
 from fastscore.variance.baselines import Solution, optimum, solve
 from fastscore.variance.matrix import pseudo_inverse, regress
 
@@ -60,7 +61,7 @@ def solve_with_controls(
     )  # fmt: skip
 
 
-def _no_products() -> None:
+def _no_products() -> Products:
     raise ValueError("baseline='matrix' does not go with control variates: take 'optimal'")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastscore.engine import units
 from fastscore.engine.moments import UnitMoments
+from fastscore.engine.products import Products
 from fastscore.variance.baselines import Solution, solve
 
 
@@ -42,7 +43,7 @@ def solve_ratio(
     )  # fmt: skip
 
 
-def _no_products() -> None:
+def _no_products() -> Products:
     raise ValueError("baseline='matrix' does not go with self_normalized: take 'optimal'")
 
 
