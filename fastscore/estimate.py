@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -144,13 +145,22 @@ class Estimate:
     def _solution(self) -> Solution:
         if self._reweighted:
             return self._reweighted(self._moments, self.baseline, self._chosen, self._direct)
-        return solve(
+        solution = solve(
             self._moments, self.baseline, self._chosen, self._direct,
             lambda: self._with_products(FOR_BASELINE),
         )  # fmt: skip
+        scale = self._moments.scale if isinstance(self._moments, UnitMoments) else 1.0
+        if scale == 1:
+            return solution
+        return replace(solution, grad=solution.grad * scale, stderr=solution.stderr * scale)
 
     def _with_products(self, wanted: int) -> Products:
         """Products of scores: those kept, or of the same samples run again."""
+        if isinstance(self._moments, UnitMoments) and self._moments.level != 0:
+            raise ValueError(
+                "the importance weights are too extreme for products of scores, which "
+                "baseline='matrix' and covariance() need: bring the proposals nearer to p"
+            )
         if self._products is None or self._products.wanted < wanted:
             if self._replay is None:
                 raise RuntimeError(

@@ -19,6 +19,7 @@ from fastscore.engine.run import Run
 from fastscore.engine.streams import seed_of
 from fastscore.estimate import Estimate
 from fastscore.families import Family
+from fastscore.importance.pilot import with_best_shares
 from fastscore.importance.proposals import SAMPLES, Proposals, as_proposals
 from fastscore.integrand import Integrand
 from fastscore.plan import Plan
@@ -124,11 +125,7 @@ def gradient(
        gradient estimates in reinforcement learning, JMLR 5 (2004).
     """
     start = time.perf_counter()
-    integrand = f if isinstance(f, Integrand) else Integrand(f)
-    if not isinstance(p, Family):
-        raise TypeError(f"p={p!r} is not a distribution: give one, such as fs.Normal(loc, scale)")
-    p.require_score()
-    args = _arguments(args)
+    integrand, args = checked(f, p, args)
     one_of("sampling", sampling, SAMPLINGS)
     one_of("estimator", estimator, ESTIMATORS)
     if estimator == "exact":
@@ -138,7 +135,7 @@ def gradient(
     if sources is None:
         n = SAMPLES if n is None else n
     baseline = as_baseline(baseline)
-    wrt = _names(wrt, p)
+    wrt = names_of(wrt, p)
     threads = None if threads is None else count("threads", threads)
     seed = seed_of(rng)
 
@@ -146,6 +143,11 @@ def gradient(
     if sources is not None:
         _check_proposals(sources, integrand, baseline, sampling=sampling, estimator=estimator)
         partial = sources.check(p)
+        if sources.by_pilot:
+            asked = Plan(integrand, p, args, n, seed, threads)
+            sources = with_best_shares(
+                sources, p, wrt, baseline, seed, lambda x: evaluate(asked, x, "pilot sample")
+            )
     plan = Plan(integrand, p, args, n, seed, threads, sources)
     run: Run
     if estimator == "exact":
@@ -198,6 +200,18 @@ def gradient(
             stacklevel=2,
         )
     return estimate("n")
+
+
+def evaluate(plan: Plan, x: np.ndarray, unit: str = "sample") -> np.ndarray:
+    """f at given samples (n, d); it fails as it would in a run."""
+    if not len(x):
+        return np.empty(0)
+    run = plan.evaluation(x)
+    run.unit = unit
+    run.rounds()
+    if run.failed:
+        _raise_failure(run, plan.integrand, plan.args)
+    return run.values
 
 
 def _check_proposals(
@@ -282,13 +296,18 @@ def _check_moments(moments: Moments | ExactMoments) -> None:
         )
 
 
-def _arguments(args: Any) -> tuple[Any, ...]:
+def checked(f: Any, p: Any, args: Any) -> tuple[Integrand, tuple[Any, ...]]:
+    """An integrand and its arguments, if there is a distribution with a score for it."""
+    integrand = f if isinstance(f, Integrand) else Integrand(f)
+    if not isinstance(p, Family):
+        raise TypeError(f"p={p!r} is not a distribution: give one, such as fs.Normal(loc, scale)")
+    p.require_score()
     if not isinstance(args, tuple):
         raise TypeError(f"args={args!r} is not a tuple: write args=({args!r},) for one argument")
-    return args
+    return integrand, args
 
 
-def _names(wrt: Any, p: Family) -> tuple[str, ...]:
+def names_of(wrt: Any, p: Family) -> tuple[str, ...]:
     """Parameters to differentiate by, in the order of the family."""
     if wrt is None:
         return tuple(p.parameters)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fastscore.estimate import Estimate
+    from fastscore.importance.diagnostics import Diagnostics
 
 
 def plain(*renderables: Any, width: int = 100) -> str:
@@ -58,12 +59,16 @@ def footer(estimate: Estimate) -> str:
     if estimate.exact:
         return f"exact: all {estimate.n:,} possible outcomes enumerated"
     parts = [f"n = {estimate.n:,}", f"baseline {estimate.baseline!r}", f"seed {estimate.seed}"]
+    if estimate.importance is not None:
+        parts.append(f"ESS {estimate.ess:,.0f}, Pareto k {estimate.pareto_k:.2f}")
     if estimate.nonfinite:
         parts.append(f"{estimate.nonfinite:,} non-finite f")
     if estimate.bias != "none":
         parts.append(f"biased: {estimate.bias}")
     if estimate.stopped != "n":
         parts.append(estimate.stopped)
+    if estimate.importance is not None and not estimate.importance.trusted:
+        parts.append("NOT TO BE TRUSTED: see summary()")
     return ", ".join(parts)
 
 
@@ -77,7 +82,8 @@ def advice(estimate: Estimate) -> str:
     unit = "outcome" if estimate.exact else "sample"
     lines = [f"Standard errors have {estimate.dof:,} degrees of freedom; bias: {estimate.bias}."]
     if estimate.dof < 1:
-        return lines[0] + " One sample tells nothing of its error: draw more."
+        one = "sample" if estimate.importance is None else "unit of proposals"
+        return lines[0] + f" One {one} tells nothing of its error: draw more."
     if not np.isfinite(grads).all():
         return (
             f"{lines[0]}\nf was NaN or infinite at {estimate.nonfinite:,} {unit}s, and the policy "
@@ -100,4 +106,25 @@ def advice(estimate: Estimate) -> str:
             )
     if estimate.nonfinite:
         lines.append(f"f was NaN or infinite at {estimate.nonfinite:,} samples.")
+    if estimate.importance is not None:
+        lines += _advice_on_weights(estimate.importance)
     return "\n".join(lines)
+
+
+def _advice_on_weights(importance: Diagnostics) -> list[str]:
+    """What the weights of proposals' samples say."""
+    lines = [
+        f"{importance.n:,} weighted samples are worth {importance.ess:,.0f} of p's own "
+        f"(Pareto k = {importance.pareto_k:.2f}, trustworthy up to {importance.threshold:.2f}; the "
+        f"largest weight has {importance.largest_share:.2%} of all)."
+    ]
+    if importance.partial:
+        listed = ", ".join(map(str, importance.partial))
+        lines.append(f"Proposals {listed} miss part of p's support, which the others reach.")
+    if not importance.trusted:
+        lines.append("This result is NOT to be trusted: " + "; ".join(importance.warnings) + ".")
+        lines.append(
+            "Bring proposals nearer to p, widen them, or give p itself a share: "
+            "fs.Proposals(…, defensive=0.2)."
+        )
+    return lines

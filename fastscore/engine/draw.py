@@ -46,5 +46,5 @@ def _draw(
             tile = min(cut.rows, rows - start)
             columns = samples[:, start * draws : (start + tile) * draws]
             by_draw = columns.T.reshape(draws, tile, family.d)
-            drawn.append(by_draw.swapaxes(0, 1).reshape(-1, family.d))
+            drawn.append(by_draw.swapaxes(0, 1).reshape(-1, family.d).copy())
     return np.concatenate(drawn)

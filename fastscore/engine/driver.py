@@ -33,17 +33,11 @@ from fastscore.engine.blocks import (
 )
 from fastscore.engine.jit import Entry, entry, plain
 from fastscore.engine.memory import as_integers, pointer, take_next
-from fastscore.engine.units import (
-    DRAWS,
-    absorb_draw,
-    absorb_units,
-    align,
-    clear_slot,
-    clear_units,
-    propose,
-    rescale,
-    run_units,
-)
+from fastscore.engine.units.absorb import absorb_draw, absorb_units, clear_units
+from fastscore.engine.units.block import clear_slot, run_units
+from fastscore.engine.units.layout import DRAWS
+from fastscore.engine.units.levels import align, rescale
+from fastscore.engine.units.propose import propose
 
 #: What the driver tells Python: why the run ended early and in which block; blocks merged so
 #: far; non-finite values in the failed block, and the first.

@@ -20,7 +20,7 @@ from fastscore.engine.jit import Entry
 from fastscore.engine.memory import aligned
 from fastscore.engine.problem import Problem
 from fastscore.engine.run import Run
-from fastscore.engine.units import NO_LEVEL
+from fastscore.engine.units.layout import NO_LEVEL
 
 #: Seconds of work below which threads cost more than they bring.
 _WORTH_THREADS = 2e-4

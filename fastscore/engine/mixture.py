@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from fastscore.cached import cached
-from fastscore.engine import units
 from fastscore.engine.alias import ENTRY, alias_table
 from fastscore.engine.jit import TileKernel
+from fastscore.engine.units import layout
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,12 @@ class Mixture:
     @property
     def columns(self) -> int:
         """Columns of a workspace."""
-        return units.mixture_columns(len(self.proposals), self.target.size, self.controls)
+        return layout.mixture_columns(len(self.proposals), self.target.size, self.controls)
 
     @property
     def slot(self) -> int:
         """Doubles of a slot behind the score's sums."""
-        return units.mixture_slot(self.parts, self.details, self.target.size, self.control_columns)
+        return layout.mixture_slot(self.parts, self.details, self.target.size, self.control_columns)
 
     @property
     def log_weight_column(self) -> int:
@@ -150,5 +150,5 @@ class Mixture:
     def table(self, slot: int, tail_at: int) -> np.ndarray:
         """What the kernels read, given a slot's size and where a workspace has the tail."""
         table = self._base.copy()
-        table[units.SLOT], table[units.TAIL_AT] = slot, tail_at
+        table[layout.SLOT], table[layout.TAIL_AT] = slot, tail_at
         return table

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastscore.cached import cached
-from fastscore.engine import units
 from fastscore.engine.blocks import COUNT, HEADER, NONFINITE, SUM_W, SUM_WW
 from fastscore.engine.mixture import Mixture
+from fastscore.engine.units import layout
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,8 @@ class UnitMoments(Moments):
         Whence samples come.
     largest : ndarray
         The largest log-weights, in descending order.
+    scale : float
+        What results of these sums are to be multiplied by: 1 unless weights are extreme.
     level : float
         What all weights in ``raw`` are divided by, in steps of 256 bits.
     raw : ndarray
@@ -165,6 +167,7 @@ class UnitMoments(Moments):
 
     mixture: Mixture
     largest: np.ndarray
+    scale: float
     level: float
     raw: np.ndarray
 
@@ -198,20 +201,20 @@ class UnitMoments(Moments):
 
     @cached
     def _parts(self) -> np.ndarray:
-        parts = self.raw[:, self._extras + units.EXTRAS : self._parts_end]
+        parts = self.raw[:, self._extras + layout.EXTRAS : self._parts_end]
         return parts.reshape(len(parts), self.mixture.parts, -1)
 
     @property
     def weights_by_part(self) -> np.ndarray:
         """ΣW, ΣW², ΣV, ΣV² of each proposal's samples, of shape (folds, parts, 4), at level."""
-        return self._parts[:, :, : units.PART]
+        return self._parts[:, :, : layout.PART]
 
     @property
     def scores_by_part(self) -> np.ndarray:
         """Σ S, F, S², F S, F² and W s² of the samples of each proposal, of shape (folds, parts, 6,
         P), at level."""
-        parts = self._parts[:, :, units.PART :]
-        return parts.reshape(*parts.shape[:2], units.SUMS, -1)
+        parts = self._parts[:, :, layout.PART :]
+        return parts.reshape(*parts.shape[:2], layout.SUMS, -1)
 
     @cached
     def controls(self) -> np.ndarray:
@@ -222,20 +225,38 @@ class UnitMoments(Moments):
     @property
     def mean_weight(self) -> float:
         """Of the units; 1 is expected."""
-        return float(self.extra(units.WEIGHT).sum() / self.n)
+        return float(self.extra(layout.WEIGHT).sum() / self.n * self._weight_scale)
+
+    @property
+    def mean_weight_stderr(self) -> float:
+        """Its standard error."""
+        mean = self.extra(layout.WEIGHT).sum() / self.n
+        squares = self.extra(layout.WEIGHT_SQUARED).sum()
+        return self._stderr(squares, mean) * self._weight_scale
+
+    @property
+    def _weight_scale(self) -> float:
+        ratio = self.mixture.normalized
+        return float(2.0 ** np.clip(256.0 * self.level, -1100, 1023)) if ratio else self.scale
 
     @property
     def value(self) -> float:
         """Mean of ``Σ W f``."""
-        return float(self.w / self.n + self.reference * self.mean_weight)
+        return float(self._value * self.scale)
+
+    @property
+    def _value(self) -> float:
+        return float((self.w + self.reference * self.extra(layout.WEIGHT).sum()) / self.n)
 
     @property
     def value_stderr(self) -> float:
         """Its standard error."""
+        weight = self.extra(layout.WEIGHT_SQUARED).sum()
+        crossed, r = self.extra(layout.WEIGHT_VALUE).sum(), self.reference
+        return self._stderr(self.ww + 2 * r * crossed + r * r * weight, self._value) * self.scale
+
+    def _stderr(self, squares: float, mean: float) -> float:
         if self.n < 2:
-            return float("nan")
-        weight = self.extra(units.WEIGHT_SQUARED).sum()
-        crossed, r = self.extra(units.WEIGHT_VALUE).sum(), self.reference
-        squares = self.ww + 2 * r * crossed + r * r * weight
-        spread = max(squares - self.n * self.value**2, 0.0)
+            return math.nan
+        spread = max(squares - self.n * mean**2, 0.0)
         return float(np.sqrt(spread / (self.n * (self.n - 1))))

@@ -13,7 +13,7 @@ from fastscore.engine.draw import draw_block
 from fastscore.engine.moments import ExactMoments, Moments, UnitMoments
 from fastscore.engine.problem import Problem
 from fastscore.engine.products import NO_PRODUCTS, Products, as_products
-from fastscore.engine.units import NO_LEVEL
+from fastscore.engine.units.layout import NO_LEVEL
 
 
 class Run(ABC):
@@ -57,10 +57,11 @@ class Run(ABC):
         driver.level(problem.table, self.sums)
         largest = problem.largest_weights(self.workspaces)
         level, sums = float(self.sums[0, blocks.LEVEL]), self.sums
-        if level != 0 and not mixture.normalized:
-            sums = sums.copy()
+        scale = 1.0 if mixture.normalized else 2.0 ** np.clip(256.0 * level, -1100, 1023)
+        if mixture.controls or mixture.weight_control:
+            scale, sums = 1.0, sums.copy()  # controls know the weights themselves only
             driver.level_to_zero(problem.table, sums)
-        return UnitMoments(sums, self.reference, mixture, largest, level, self.sums)
+        return UnitMoments(sums, self.reference, mixture, largest, scale, level, self.sums)
 
     @cached
     def products(self) -> Products | None:

@@ -54,6 +54,12 @@ def seed_of(rng: Any) -> int:
     return int(high) << 64 | int(low)
 
 
+def derived_seed(seed: int, *which: int) -> int:
+    """The seed of something apart, whose streams have nothing in common with the seed's own."""
+    low, high = np.random.SeedSequence(seed, spawn_key=which).generate_state(2, np.uint64)
+    return int(high) << 64 | int(low)
+
+
 def key_of(seed: int) -> np.ndarray:
     """The two words which, with a block's index, determine the block's stream."""
     return np.random.SeedSequence(seed).generate_state(2, np.uint64)

@@ -82,9 +82,11 @@ def tiling(n: int, d: int, size: int = 0) -> Tiling:
 def unit_tiling(units: int, d: int, draws: int, size: int, slot: int) -> Tiling:
     """Cut units of several draws each, whose block has a slot of so many doubles.
 
-    A tile has a row per unit: many, since each draw of a unit has a dozen passes over it.
+    A tile has a row per unit: many, since each draw of a unit has a dozen passes over it; more
+    where a unit is a sample, whose proposal may be drawn at random, and has a part of the rows.
     """
-    rows = max(_MULTIPLE, min(_UNIT_ROWS, _UNIT_ELEMENTS // d // _MULTIPLE * _MULTIPLE))
+    most = _UNIT_ROWS if draws > 1 else 2 * _UNIT_ROWS
+    rows = max(_MULTIPLE, min(most, _UNIT_ELEMENTS // d // _MULTIPLE * _MULTIPLE))
     samples = max(_BLOCK_ELEMENTS, 4 * slot) // d
     block = -(-max(samples // draws, 1) // rows) * rows
     folds = min(FOLDS, units)

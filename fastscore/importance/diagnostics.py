@@ -11,7 +11,7 @@ import numpy as np
 
 from fastscore.cached import cached
 from fastscore.engine.moments import UnitMoments
-from fastscore.engine.units import STEP
+from fastscore.engine.units.layout import STEP
 from fastscore.importance import psis
 
 if TYPE_CHECKING:
@@ -131,14 +131,10 @@ class Diagnostics:
         """Of all weights; 1 is expected."""
         return self.moments.mean_weight
 
-    @cached
+    @property
     def mean_weight_stderr(self) -> float:
         """Its standard error."""
-        n = self.moments.n
-        if n < 2:
-            return math.nan
-        spread = self.moments.extra(1).sum() - n * self.mean_weight**2
-        return float(np.sqrt(max(spread, 0.0) / (n * (n - 1))))
+        return self.moments.mean_weight_stderr
 
     @property
     def weight_share(self) -> np.ndarray:
@@ -191,8 +187,8 @@ class Diagnostics:
             yield f"one sample has {self.largest_share:.0%} of all weight"
         if self.pareto_k > self.threshold and self.ess < _EVEN * self.n:
             yield (
-                f"the weights' tail is too heavy: Pareto k = {self.pareto_k:.2f}, above "
-                f"{self.threshold:.2f}"
+                f"the weights' tail is too heavy: Pareto k = {self.pareto_k:.3f}, above "
+                f"{self.threshold:.3f}"
             )
         off = abs(self.mean_weight - 1)
         clipped = self.moments.mixture.log_clip < math.inf

@@ -14,7 +14,7 @@ import math
 
 from fastscore.engine.jit import elementwise, plain, tile_kernel
 from fastscore.engine.memory import offset, vector
-from fastscore.engine.units import WEIGH
+from fastscore.engine.units.layout import WEIGH
 from fastscore.engine.vecmath import exp_below, log
 
 

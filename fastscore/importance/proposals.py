@@ -130,13 +130,14 @@ class Proposals:
         if not given:
             raise ValueError("proposals is empty: a defensive share needs others beside it")
         checks.one_of("heuristic", self.heuristic, HEURISTICS)
-        if self.allocation is not None and not self._by_pilot:
+        if self.allocation is not None and not self.by_pilot:
             object.__setattr__(self, "allocation", as_allocation(self.allocation, len(given)))
         checks.count("pilot", self.pilot)
         self._check_options()
 
     @property
-    def _by_pilot(self) -> bool:
+    def by_pilot(self) -> bool:
+        """Whether a pilot is to find the shares."""
         return isinstance(self.allocation, str) and self.allocation == PILOT
 
     def _check_options(self) -> None:
@@ -237,6 +238,11 @@ class Proposals:
 
     def shares(self, n: int | None) -> tuple[np.ndarray, int, bool]:
         """Shares of the members, samples, and whether the shares are counts to be met."""
+        if self.by_pilot:
+            raise ValueError(
+                "allocation='pilot' needs f to find shares: give them, as importance.counts of an "
+                "estimate from fs.gradient has them"
+            )
         given = self.allocation
         count = len(self.families)
         counts = given is not None and given.dtype.kind in "iu" and n is None

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastscore.engine import units
 from fastscore.engine.moments import UnitMoments
 from fastscore.engine.products import Products
+from fastscore.engine.units import layout
 from fastscore.variance.baselines import Solution, optimum, solve
 from fastscore.variance.matrix import pseudo_inverse, regress
 
@@ -71,11 +71,11 @@ def _with_value(moments: UnitMoments, chosen: np.ndarray) -> np.ndarray:
     The value's F is ``V + ref (W − 1)``, of mean ``E f − ref``.
     """
     ref, n = moments.reference, moments.units
-    weight, squared = moments.extra(units.WEIGHT), moments.extra(units.WEIGHT_SQUARED)
+    weight, squared = moments.extra(layout.WEIGHT), moments.extra(layout.WEIGHT_SQUARED)
     value = moments.w_by_fold + ref * (weight - n)
     squares = (
         moments.ww_by_fold
-        + 2 * ref * (moments.extra(units.WEIGHT_VALUE) - moments.w_by_fold)
+        + 2 * ref * (moments.extra(layout.WEIGHT_VALUE) - moments.w_by_fold)
         + ref**2 * (squared - 2 * weight + n)
     )
     nothing = np.zeros_like(value)

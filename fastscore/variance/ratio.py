@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastscore.engine import units
 from fastscore.engine.moments import UnitMoments
 from fastscore.engine.products import Products
+from fastscore.engine.units import layout
 from fastscore.variance.baselines import Solution, solve
 
 
@@ -23,13 +23,13 @@ def solve_ratio(
     self-normalised value.
     """
     n, ref = moments.n, moments.reference
-    weight = moments.extra(units.WEIGHT).sum()
+    weight = moments.extra(layout.WEIGHT).sum()
     centred = moments.w / weight
     value = ref + centred
     squares = (
         moments.ww
-        - 2 * centred * moments.extra(units.WEIGHT_VALUE).sum()
-        + centred**2 * moments.extra(units.WEIGHT_SQUARED).sum()
+        - 2 * centred * moments.extra(layout.WEIGHT_VALUE).sum()
+        + centred**2 * moments.extra(layout.WEIGHT_SQUARED).sum()
     )
     constant = value if baseline == "mean" else baseline
     solution = solve(moments, constant, chosen, direct, _no_products)
@@ -55,10 +55,10 @@ def _gradient(
     s, f, ss, fs, ff = np.moveaxis(moments.scores[:, :, chosen], 1, 0)
     crossed = moments.controls[:, -1, 2 + moments.controls.shape[1] :]
     with_s, with_f = crossed[:, : moments.size][:, chosen], crossed[:, moments.size :][:, chosen]
-    weight = moments.extra(units.WEIGHT).sum()
+    weight = moments.extra(layout.WEIGHT).sum()
     grad = (f - b * s).sum(axis=0) / weight
     squares = (ff - 2 * b * fs + b * b * ss - 2 * grad * (with_f - b * with_s)).sum(axis=0)
-    squares += grad**2 * moments.extra(units.WEIGHT_SQUARED).sum()
+    squares += grad**2 * moments.extra(layout.WEIGHT_SQUARED).sum()
     return grad, (_root(squares, n) / weight) ** 2
 
 

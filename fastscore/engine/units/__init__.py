@@ -1,0 +1,1 @@
+"""Importance sampling by units, which hold each proposal in its exact proportion."""

@@ -1,0 +1,324 @@
+"""Sums of one draw of each unit of a tile, and of units that are complete."""
+
+from __future__ import annotations
+
+import math
+
+from fastscore.engine.blocks import (
+    ARGS_AT,
+    COUNT,
+    DIRECT_AT,
+    FIRST,
+    GIVEN,
+    HEADER,
+    LEVEL,
+    NONE,
+    NONFINITE,
+    PARAMS_AT,
+    PRODUCTS,
+    RAISED,
+    SIZE,
+    STRIDE,
+    SUM_W,
+    SUM_WW,
+    D,
+    add_tile_products,
+    add_weighted_tile,
+    clear,
+    direct_of,
+    evaluate_tile,
+    five_sums,
+    scores_of,
+    w_of,
+    write_scores,
+    ww_of,
+    x_of,
+)
+from fastscore.engine.jit import elementwise, plain, reduction
+from fastscore.engine.memory import (
+    as_floats,
+    as_integers,
+    offset,
+    vector,
+)
+from fastscore.engine.products import NO_PRODUCTS
+from fastscore.engine.units.layout import (
+    ADD_AT,
+    CONTROLS,
+    DETAILS,
+    DRAWS,
+    DRAWS_AT,
+    EXTRAS,
+    OPTIONS_AT,
+    PART,
+    PARTS,
+    PROPOSALS,
+    RANDOM,
+    STEP,
+    TAIL,
+    TAIL_AT,
+    TARGET,
+    WEIGHT,
+    WEIGHT_SQUARED,
+    WEIGHT_VALUE,
+    densities_of,
+    log_weight_of,
+    mixture_of,
+    part_size,
+    units_of,
+    weight_of,
+)
+from fastscore.engine.units.levels import rise
+from fastscore.engine.units.tail import keep_largest
+from fastscore.engine.vecmath import exp
+
+
+@reduction
+def _largest(values, rows):
+    top = -math.inf
+    for t in range(rows):
+        top = values[t] if values[t] > top else top
+    return top
+
+
+@elementwise
+def _weights(log_weight, weight, rows, shift):
+    for t in range(rows):
+        weight[t] = exp(log_weight[t] - shift)
+
+
+@reduction
+def _weigh_values(values, weight, weighted, rows, reference, unit_value, unit_weight):
+    """Replace f by w = f - reference, store ``W w``; sums of W, W², W w and its square.
+
+    Without a weight f does not count, finite or not.
+    """
+    a = b = c = e = 0.0
+    for t in range(rows):
+        w = values[t] - reference
+        w = w if weight[t] > 0.0 else 0.0
+        v = w * weight[t]
+        values[t] = w
+        weighted[t] = v
+        unit_value[t] += v
+        unit_weight[t] += weight[t]
+        a += weight[t]
+        b += weight[t] * weight[t]
+        c += v
+        e += v * v
+    return a, b, c, e
+
+
+@plain
+def _count_nonfinite(table, w, rows, first, draws, slot):
+    for t in range(rows):
+        if not math.isfinite(w[t]):
+            if slot[NONFINITE] == 0:
+                slot[FIRST] = first + t * draws
+            slot[NONFINITE] += 1
+
+
+@elementwise
+def _add_draw(s, direct, weight, w, unit_s, unit_f, has_direct, rows):
+    """``S = W s`` and ``F = w S + W direct`` of one column to the units'."""
+    for t in range(rows):
+        score = weight[t] * s[t]
+        unit_s[t] += score
+        unit_f[t] += w[t] * score + (weight[t] * direct[t] if has_direct else 0.0)
+
+
+@reduction
+def _add_details(s, direct, weight, w, has_direct, rows, sums, size, j):
+    """Sums of S, F, S², F S, F² and W s² of one column."""
+    a = b = c = e = g = h = 0.0
+    for t in range(rows):
+        score = weight[t] * s[t]
+        term = w[t] * score + (weight[t] * direct[t] if has_direct else 0.0)
+        a += score
+        b += term
+        c += score * score
+        e += term * score
+        g += term * term
+        h += score * s[t]
+    sums[j] += a
+    sums[size + j] += b
+    sums[2 * size + j] += c
+    sums[3 * size + j] += e
+    sums[4 * size + j] += g
+    sums[5 * size + j] += h
+
+
+@elementwise
+def _add_control(share, total, unit, rows, factor):
+    """``(q_j/q̄)/M``, of which a unit has the mean; from shares as the balance heuristic leaves."""
+    for t in range(rows):
+        unit[t] += share[t] / total[t] * factor
+
+
+@plain
+def absorb_draw(table, workspace, draw, rows, first, reference, slot):
+    """Add one draw of each unit of a tile, of which f is known."""
+    mixture = mixture_of(table)
+    stride, size, draws = table[STRIDE], table[SIZE], mixture[DRAWS]
+    log_weight = vector(log_weight_of(table, mixture, workspace), rows)
+    weight = vector(weight_of(table, mixture, workspace), rows)
+    units = units_of(table, mixture, workspace)
+    top = _largest(log_weight, rows)
+    rise(table, mixture, workspace, rows, slot, top)
+    keep_largest(log_weight, rows, top, offset(workspace, mixture[TAIL_AT]), mixture[TAIL])
+    _weights(log_weight, weight, rows, max(slot[LEVEL], -1e300) * STEP)
+
+    w = vector(w_of(table, workspace), rows)
+    a, b, c, e = _weigh_values(
+        w, weight, vector(ww_of(table, workspace), rows), rows, reference,
+        vector(offset(units, 2 * size * stride), rows),
+        vector(offset(units, (2 * size + 1) * stride), rows),
+    )  # fmt: skip
+    if not math.isfinite(e):
+        _count_nonfinite(table, w, rows, first * draws + draw, draws, slot)
+    part = 0 if mixture[RANDOM] != 0 else as_integers(mixture[DRAWS_AT])[draw]
+    sums = offset(slot, HEADER + 5 * size + EXTRAS + part * part_size(mixture, size))
+    sums[0] += a
+    sums[1] += b
+    sums[2] += c
+    sums[3] += e
+    _add_controls_of_draw(table, mixture, workspace, units, rows)
+    return _add_scores(table, mixture, workspace, weight, w, units, rows, offset(sums, PART))
+
+
+@plain
+def _add_scores(table, mixture, workspace, weight, w, units, rows, sums):
+    """Scores and direct term of a draw."""
+    stride, size = table[STRIDE], table[SIZE]
+    if mixture[ADD_AT] != NONE and mixture[DETAILS] == 0 and table[DIRECT_AT] == NONE:
+        add_weighted_tile(
+            mixture[ADD_AT],
+            (as_floats(table[PARAMS_AT]), x_of(table, workspace),
+             weight_of(table, mixture, workspace), w_of(table, workspace), rows, table[D], stride,
+             units, size),
+        )  # fmt: skip
+        return 0
+    s, direct, has_direct = (
+        scores_of(table, workspace), direct_of(table, workspace), table[DIRECT_AT] != NONE
+    )  # fmt: skip
+    write_scores(table, workspace, rows)
+    if has_direct and table[DIRECT_AT] != GIVEN:
+        clear(direct, size, stride, rows)
+        status = evaluate_tile(
+            table[DIRECT_AT],
+            (x_of(table, workspace), direct, rows, table[D], stride, as_integers(table[ARGS_AT])),
+        )
+        if status != 0:
+            return RAISED
+    for j in range(size):
+        score, term = vector(offset(s, j * stride), rows), vector(offset(direct, j * stride), rows)
+        _add_draw(
+            score, term, weight, w, vector(offset(units, j * stride), rows),
+            vector(offset(units, (size + j) * stride), rows), has_direct, rows,
+        )  # fmt: skip
+        if mixture[DETAILS] != 0:
+            _add_details(score, term, weight, w, has_direct, rows, sums, size, j)
+    return 0
+
+
+@plain
+def _add_controls_of_draw(table, mixture, workspace, units, rows):
+    """Control columns of a draw."""
+    stride, first = table[STRIDE], 2 * table[SIZE] + 2
+    densities = densities_of(table, workspace)
+    total = vector(offset(densities, (mixture[PROPOSALS] + 1) * stride), rows)
+    options = as_floats(mixture[OPTIONS_AT])
+    for a in range(mixture[CONTROLS]):
+        _add_control(
+            vector(offset(densities, a * stride), rows), total,
+            vector(offset(units, (first + a) * stride), rows), rows, math.exp(-options[1 + a]),
+        )  # fmt: skip
+
+
+@plain
+def clear_units(table, workspace, rows):
+    """Start the units of a tile; a control's mean, 1, is taken off at once."""
+    mixture = mixture_of(table)
+    units, count = units_of(table, mixture, workspace), 2 * table[SIZE] + 2
+    for j in range(count + mixture[CONTROLS]):
+        for t in range(rows):
+            units[j * table[STRIDE] + t] = 0.0 if j < count else -1.0
+
+
+@reduction
+def _three_of_units(value, weight, rows):
+    """Sums of V, V², W, W² and W V."""
+    a = b = c = e = g = 0.0
+    for t in range(rows):
+        a += value[t]
+        b += value[t] * value[t]
+        c += weight[t]
+        e += weight[t] * weight[t]
+        g += weight[t] * value[t]
+    return a, b, c, e, g
+
+
+@reduction
+def _product(a, b, rows):
+    total = 0.0
+    for t in range(rows):
+        total += a[t] * b[t]
+    return total
+
+
+@reduction
+def _sum(a, rows):
+    total = 0.0
+    for t in range(rows):
+        total += a[t]
+    return total
+
+
+@plain
+def absorb_units(table, workspace, rows, slot, products):
+    """Add the complete units of a tile to a slot, and to the products of its fold."""
+    mixture = mixture_of(table)
+    stride, size = table[STRIDE], table[SIZE]
+    s = units_of(table, mixture, workspace)
+    f = offset(s, size * stride)
+    value, weight = offset(f, size * stride), offset(f, (size + 1) * stride)
+    zeros = vector(w_of(table, workspace), rows)
+    for t in range(rows):
+        zeros[t] = 0.0
+    for j in range(size):
+        five_sums(
+            vector(offset(s, j * stride), rows), vector(offset(f, j * stride), rows), zeros, rows,
+            offset(slot, HEADER), size, j,
+        )  # fmt: skip
+    a, b, c, e, g = _three_of_units(vector(value, rows), vector(weight, rows), rows)
+    slot[COUNT] += rows
+    slot[SUM_W] += a
+    slot[SUM_WW] += b
+    extras = offset(slot, HEADER + 5 * size)
+    extras[WEIGHT] += c
+    extras[WEIGHT_SQUARED] += e
+    extras[WEIGHT_VALUE] += g
+    _add_controls(table, mixture, s, f, value, weight, rows, extras)
+    if table[PRODUCTS] != NO_PRODUCTS:
+        add_tile_products(table, workspace, w_of(table, workspace), s, f, True, rows, products)
+
+
+@plain
+def _add_controls(table, mixture, s, f, value, weight, rows, extras):
+    """Each control's products with the others, with V, S and F."""
+    stride, size = table[STRIDE], table[SIZE]
+    controls = mixture[CONTROLS] + mixture[TARGET]
+    first = offset(weight, stride)
+    out = offset(extras, EXTRAS + mixture[PARTS] * part_size(mixture, size))
+    for a in range(controls):
+        own = vector(weight if a == mixture[CONTROLS] else offset(first, a * stride), rows)
+        out[0] += _sum(own, rows)
+        for b in range(controls):
+            other = weight if b == mixture[CONTROLS] else offset(first, b * stride)
+            out[1 + b] += _product(own, vector(other, rows), rows)
+        out[1 + controls] += _product(own, vector(value, rows), rows)
+        for j in range(size):
+            at = 2 + controls + j
+            out[at] += _product(own, vector(offset(s, j * stride), rows), rows)
+            out[at + size] += _product(own, vector(offset(f, j * stride), rows), rows)
+        out = offset(out, 2 + controls + 2 * size)

@@ -1,0 +1,103 @@
+"""Where everything lies: the table of a mixture, columns of a workspace, sums of a slot."""
+
+from __future__ import annotations
+
+import math
+
+from numba import types
+
+from fastscore.engine.blocks import (
+    MIXTURE_AT,
+    ROW,
+    STRIDE,
+    columns_of,
+)
+from fastscore.engine.jit import plain
+from fastscore.engine.memory import (
+    as_integers,
+    caller,
+    floats,
+    i8,
+    offset,
+)
+
+#: weigh(options, densities, count, own, rows, stride, out): log-weights of samples of proposal
+#: ``own``, from ``count`` columns of log q, one of log p, and one to work in (see ``heuristics``).
+WEIGH = types.void(floats, floats, i8, i8, i8, i8, floats)
+weigh_tile = caller(WEIGH)
+
+#: The mixture's table: draws of a unit and whose they are; whether instead each sample draws its
+#: proposal, and by which alias table; samplers and parameters by proposal, and their number;
+#: groups of one family each, with its kernel of log-densities; the heuristic and its options;
+#: parts for which sums are kept apart; control columns, whether the weight is one more; doubles of
+#: a slot; where the largest log-weights are kept, and how many; the family's kernel that adds
+#: weighted scores to the units, if it has one; whether sums of scores are kept apart too.
+MIXTURE = 19
+(DRAWS, DRAWS_AT, RANDOM, ALIAS_AT, SAMPLERS_AT, PACKED_AT, PROPOSALS, GROUPS, GROUPS_AT,
+ WEIGH_AT, OPTIONS_AT, PARTS, CONTROLS, TARGET, SLOT, TAIL_AT, TAIL, ADD_AT,
+ DETAILS) = range(MIXTURE)  # fmt: skip
+#: Of a group: its kernel, the parameters of its distributions, their columns, their number.
+GROUP = 4
+#: Options of the weights: log of the clip, then per proposal log mⱼ, then the heuristic's own.
+CLIP = 0
+
+#: Sums of a slot behind the score's: ΣW, ΣW² and ΣWV of units, V being ``Σ W w``; then, per part,
+#: ΣW, ΣW², ΣV, ΣV² of samples and `SUMS` rows per score entry; then, per control column c, Σc,
+#: Σcc', ΣcV, ΣcS, ΣcF.
+EXTRAS = 3
+WEIGHT, WEIGHT_SQUARED, WEIGHT_VALUE = range(EXTRAS)
+PART = 4
+#: Rows of sums of a part: S, F, S², F S, F² and W s².
+SUMS = 6
+#: Log-weights of one level: 256 bits.
+STEP = 256 * math.log(2)
+#: Of a slot that has met no weight yet: its sums are zero.
+NO_LEVEL = -1e18
+
+# Columns of a workspace behind those of the other runs: log q and log p, one to work in, the
+# log-weight, the weight; then the units': S, F, V, W, controls.
+_COLUMNS = 6
+
+
+def mixture_columns(proposals: int, size: int, controls: int) -> int:
+    """Columns that a workspace has for them."""
+    return proposals + _COLUMNS + 2 * size + controls
+
+
+def mixture_slot(parts: int, details: bool, size: int, controls: int) -> int:
+    """Doubles of a slot behind the score's sums."""
+    part = PART + (SUMS * size if details else 0)
+    return EXTRAS + parts * part + controls * (2 + controls + 2 * size)
+
+
+@plain
+def part_size(mixture, size):
+    return PART + (SUMS * size if mixture[DETAILS] != 0 else 0)
+
+
+@plain
+def mixture_of(table):
+    return as_integers(table[MIXTURE_AT])
+
+
+@plain
+def densities_of(table, workspace):
+    """Columns of log-densities: proposals, target, and one to work in."""
+    return offset(workspace, columns_of(table) + table[ROW])
+
+
+@plain
+def log_weight_of(table, mixture, workspace):
+    """Log-weights of the tile."""
+    return offset(densities_of(table, workspace), (mixture[PROPOSALS] + 2) * table[STRIDE])
+
+
+@plain
+def weight_of(table, mixture, workspace):
+    return offset(log_weight_of(table, mixture, workspace), table[STRIDE])
+
+
+@plain
+def units_of(table, mixture, workspace):
+    """Columns of the units, which start at the first row whatever the tile's."""
+    return offset(weight_of(table, mixture, workspace), table[STRIDE] - table[ROW])

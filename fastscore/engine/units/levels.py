@@ -1,0 +1,112 @@
+"""Weights never overflow: ``W = exp(log W − level · STEP)``.
+
+A slot's level follows the largest weight that it has met.  Levels are powers of two, 256 bits
+apart, so that changing one is exact; they are all 0 unless weights are extreme.
+"""
+
+from __future__ import annotations
+
+import math
+
+from fastscore.engine.blocks import (
+    HEADER,
+    LEVEL,
+    PRODUCTS,
+    SIZE,
+    STRIDE,
+    SUM_W,
+    SUM_WW,
+)
+from fastscore.engine.jit import plain
+from fastscore.engine.memory import (
+    offset,
+)
+from fastscore.engine.products import NO_PRODUCTS
+from fastscore.engine.units.layout import (
+    CONTROLS,
+    DETAILS,
+    EXTRAS,
+    NO_LEVEL,
+    PART,
+    PARTS,
+    STEP,
+    SUMS,
+    TARGET,
+    WEIGHT,
+    WEIGHT_SQUARED,
+    WEIGHT_VALUE,
+    mixture_of,
+    part_size,
+    units_of,
+)
+
+
+@plain
+def rescale(table, slot, level):
+    """Bring a slot's sums to another level: they are linear or quadratic in the weights."""
+    mixture = mixture_of(table)
+    factor = 2.0 ** (256.0 * min(max(slot[LEVEL] - level, -8.0), 8.0))
+    square, size = factor * factor, table[SIZE]
+    slot[LEVEL] = level
+    slot[SUM_W] *= factor
+    slot[SUM_WW] *= square
+    _scale_five(offset(slot, HEADER), size, factor)
+    extras = offset(slot, HEADER + 5 * size)
+    extras[WEIGHT] *= factor
+    extras[WEIGHT_SQUARED] *= square
+    extras[WEIGHT_VALUE] *= square
+    parts = offset(extras, EXTRAS)
+    for part in range(mixture[PARTS]):
+        sums = offset(parts, part * part_size(mixture, size))
+        for i in range(PART):
+            sums[i] *= square if i % 2 == 1 else factor
+        if mixture[DETAILS] != 0:
+            _scale_five(offset(sums, PART), size, factor)
+            for j in range(5 * size, SUMS * size):
+                sums[PART + j] *= factor
+    controls = mixture[CONTROLS] + mixture[TARGET]
+    width = 2 + controls + 2 * size
+    rows = offset(parts, mixture[PARTS] * part_size(mixture, size))
+    for a in range(controls):
+        own = factor if a >= mixture[CONTROLS] else 1.0
+        for i in range(width):
+            other = 1.0 if i <= mixture[CONTROLS] else factor
+            rows[a * width + i] *= own * other
+
+
+@plain
+def _scale_five(sums, size, factor):
+    for j in range(5 * size):
+        sums[j] *= factor if j < 2 * size else factor * factor
+
+
+@plain
+def align(table, fold, slot):
+    """Bring a fold's sums and those of a slot to one level."""
+    if fold[LEVEL] == NO_LEVEL:
+        fold[LEVEL] = slot[LEVEL]
+    elif slot[LEVEL] == NO_LEVEL:
+        slot[LEVEL] = fold[LEVEL]
+    elif fold[LEVEL] < slot[LEVEL]:
+        rescale(table, fold, slot[LEVEL])
+    elif slot[LEVEL] < fold[LEVEL]:
+        rescale(table, slot, fold[LEVEL])
+
+
+@plain
+def rise(table, mixture, workspace, rows, slot, top):
+    """Raise a slot's level, and that of the units begun, if a weight asks for it."""
+    if not top > -math.inf:
+        return
+    # Products of scores are not rescaled: with them weights are taken as they are.
+    level = math.floor(top / STEP + 0.5) if table[PRODUCTS] == NO_PRODUCTS else 0.0
+    if level <= slot[LEVEL]:
+        return
+    if slot[LEVEL] > NO_LEVEL:
+        factor = 2.0 ** (256.0 * max(slot[LEVEL] - level, -8.0))
+        units, stride = units_of(table, mixture, workspace), table[STRIDE]
+        for j in range(2 * table[SIZE] + 2):
+            for t in range(rows):
+                units[j * stride + t] *= factor
+        rescale(table, slot, level)
+    slot[LEVEL] = level
