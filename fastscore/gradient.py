@@ -145,9 +145,7 @@ def gradient(
         partial = sources.check(p)
         if sources.by_pilot:
             asked = Plan(integrand, p, args, n, seed, threads)
-            sources = with_best_shares(
-                sources, p, wrt, baseline, seed, lambda x: evaluate(asked, x, "pilot sample")
-            )
+            sources = _with_pilot(sources, asked, wrt, baseline)
     plan = Plan(integrand, p, args, n, seed, threads, sources)
     run: Run
     if estimator == "exact":
@@ -212,6 +210,19 @@ def evaluate(plan: Plan, x: np.ndarray, unit: str = "sample") -> np.ndarray:
     if run.failed:
         _raise_failure(run, plan.integrand, plan.args)
     return run.values
+
+
+def _with_pilot(
+    proposals: Proposals, plan: Plan, wrt: tuple[str, ...], baseline: str | float | None
+) -> Proposals:
+    """Proposals with the shares that a pilot finds."""
+    try:
+        return with_best_shares(
+            proposals, plan.p, wrt, baseline, plan.seed,
+            lambda x: evaluate(plan, x, "pilot sample"),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        raise Interrupted(None) from None
 
 
 def _check_proposals(

@@ -12,6 +12,7 @@ from fastscore.engine.jit import TileKernel
 from fastscore.engine.launch import reference_value
 from fastscore.engine.mixture import Mixture
 from fastscore.engine.problem import Problem
+from fastscore.engine.products import NO_PRODUCTS
 from fastscore.engine.run import Run
 from fastscore.engine.tiles import batch_stride, unit_tiling
 
@@ -37,11 +38,14 @@ class GivenRun(Run):
         Whether sums are to be divided by that of the weights.
     tail : int
         How many of the largest weights are kept.
+    products : int
+        Which products of scores to add up.
     """
 
     def __init__(
         self, family: Any, x: np.ndarray, values: np.ndarray, log_weights: np.ndarray, *,
         heuristic: TileKernel, normalized: bool = False, tail: int = 0, details: bool = False,
+        products: int = NO_PRODUCTS,
     ) -> None:  # fmt: skip
         mixture = Mixture(
             family, (family,), np.ones(1), True, heuristic, normalized=normalized, tail=tail,
@@ -50,7 +54,10 @@ class GivenRun(Run):
         cut = unit_tiling(len(x), family.d, 1, family.size, mixture.slot)
         stride = batch_stride(cut.block)
         super().__init__(
-            Problem(family, cut, _NO_KEY, policy=blocks.PROPAGATE, mixture=mixture, stride=stride)
+            Problem(
+                family, cut, _NO_KEY, policy=blocks.PROPAGATE, products=products, mixture=mixture,
+                stride=stride,
+            )  # fmt: skip
         )
         self.x, self.values, self.log_weights = x, values, log_weights
 

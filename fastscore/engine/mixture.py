@@ -83,7 +83,8 @@ class Mixture:
     @property
     def slot(self) -> int:
         """Doubles of a slot behind the score's sums."""
-        return layout.mixture_slot(self.parts, self.details, self.target.size, self.control_columns)
+        size, rows = self.target.size, self.control_columns
+        return layout.mixture_slot(self.parts, self.details, size, self.controls, rows)
 
     @property
     def log_weight_column(self) -> int:

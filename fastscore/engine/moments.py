@@ -192,8 +192,9 @@ class UnitMoments(Moments):
 
     @property
     def _parts_end(self) -> int:
-        controls = self.mixture.control_columns
-        return self.sums.shape[1] - controls * (2 + controls + 2 * self.size)
+        mixture = self.mixture
+        width = 3 + 2 * self.size + mixture.controls
+        return self.sums.shape[1] - mixture.control_columns * width
 
     def extra(self, which: int) -> np.ndarray:
         """ΣW, ΣW² or ΣWV of the units of each fold."""
@@ -218,7 +219,8 @@ class UnitMoments(Moments):
 
     @cached
     def controls(self) -> np.ndarray:
-        """Σc, Σcc', ΣcV, ΣcS and ΣcF, of shape (folds, C, 2 + C + 2 P)."""
+        """Of each control, the weight last: its sum and those of its products with S, F, V, W and
+        the controls, of shape (folds, C, 1 + 2 P + 2 + controls)."""
         count = self.mixture.control_columns
         return self.sums[:, self._parts_end :].reshape(len(self.sums), count, -1)
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
@@ -228,6 +229,10 @@ class Family(ABC):
         if samples.ndim != 2 or samples.shape[1] != self.d:
             raise ValueError(f"x has shape {samples.shape}: give samples of shape (n, {self.d})")
         return samples
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as its parameters: all else follows from them."""
+        return partial(type(self), **self.parameters), ()
 
     def __repr__(self) -> str:
         def shown(value: np.ndarray) -> str:

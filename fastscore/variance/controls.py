@@ -93,16 +93,14 @@ def _centred_controls(moments: UnitMoments, chosen: np.ndarray) -> tuple[np.ndar
     count, size = rows.shape[1], moments.size
     mean = np.zeros(count)
     mean[mixture.controls :] = 1.0
-    n = moments.units[:, None]
-    sums = rows[:, :, 0] - n * mean
-    pairs = rows[:, :, 1 : 1 + count]
-    pairs = pairs - mean[:, None] * rows[:, None, :, 0] - sums[:, :, None] * mean
-    of_weight = pairs[:, :, -1]
-    of_v = rows[:, :, 1 + count] - mean * moments.w_by_fold[:, None]
-    s, f = moments.scores[:, 0], moments.scores[:, 1]
-    of_s = rows[:, :, 2 + count :][:, :, :size] - mean[:, None] * s[:, None, :]
-    of_f = rows[:, :, 2 + count + size :] - mean[:, None] * f[:, None, :]
-    of_value = of_v + moments.reference * of_weight
+    plain = rows[:, :, 0]
+    sums = plain - moments.units[:, None] * mean
+    s, f, v, w, c = np.split(rows[:, :, 1:], np.cumsum([size, size, 1, 1]), axis=2)
+    pairs = np.concatenate([c, w], axis=2)
+    pairs = pairs - mean[:, None] * plain[:, None, :] - sums[:, :, None] * mean
+    of_s = s - mean[:, None] * moments.scores[:, None, 0]
+    of_f = f - mean[:, None] * moments.scores[:, None, 1]
+    of_value = v[:, :, 0] - mean * moments.w_by_fold[:, None] + moments.reference * pairs[:, :, -1]
     parts = (
         pairs[:, :, used], of_s[:, :, chosen], np.zeros_like(sums)[:, :, None],
         of_f[:, :, chosen], of_value[:, :, None],

@@ -53,8 +53,8 @@ def _gradient(
     """``Σ (F − b S) / Σ W`` and its variance, ``Σ (F − b S − ĝ W)² / (Σ W)²``."""
     n = moments.n
     s, f, ss, fs, ff = np.moveaxis(moments.scores[:, :, chosen], 1, 0)
-    crossed = moments.controls[:, -1, 2 + moments.controls.shape[1] :]
-    with_s, with_f = crossed[:, : moments.size][:, chosen], crossed[:, moments.size :][:, chosen]
+    crossed = moments.controls[:, -1, 1:]
+    with_s, with_f = crossed[:, chosen], crossed[:, moments.size + chosen]
     weight = moments.extra(layout.WEIGHT).sum()
     grad = (f - b * s).sum(axis=0) / weight
     squares = (ff - 2 * b * fs + b * b * ss - 2 * grad * (with_f - b * with_s)).sum(axis=0)

@@ -149,10 +149,16 @@ def _add_details(s, direct, weight, w, has_direct, rows, sums, size, j):
 
 
 @elementwise
-def _add_control(share, total, unit, rows, factor):
+def _add_control(share, inverse, unit, rows, factor):
     """``(q_j/q̄)/M``, of which a unit has the mean; from shares as the balance heuristic leaves."""
     for t in range(rows):
-        unit[t] += share[t] / total[t] * factor
+        unit[t] += share[t] * inverse[t] * factor
+
+
+@elementwise
+def _invert(values, rows):
+    for t in range(rows):
+        values[t] = 1.0 / values[t]
 
 
 @plain
@@ -224,9 +230,12 @@ def _add_scores(table, mixture, workspace, weight, w, units, rows, sums):
 @plain
 def _add_controls_of_draw(table, mixture, workspace, units, rows):
     """Control columns of a draw."""
+    if mixture[CONTROLS] == 0:
+        return
     stride, first = table[STRIDE], 2 * table[SIZE] + 2
     densities = densities_of(table, workspace)
     total = vector(offset(densities, (mixture[PROPOSALS] + 1) * stride), rows)
+    _invert(total, rows)
     options = as_floats(mixture[OPTIONS_AT])
     for a in range(mixture[CONTROLS]):
         _add_control(
@@ -267,6 +276,21 @@ def _product(a, b, rows):
 
 
 @reduction
+def _product_4(a, b, stride, rows):
+    """Products with four columns, for which a is read once."""
+    b0, b1 = vector(b, rows), vector(offset(b, stride), rows)
+    b2, b3 = vector(offset(b, 2 * stride), rows), vector(offset(b, 3 * stride), rows)
+    c = e = g = h = 0.0
+    for t in range(rows):
+        own = a[t]
+        c += own * b0[t]
+        e += own * b1[t]
+        g += own * b2[t]
+        h += own * b3[t]
+    return c, e, g, h
+
+
+@reduction
 def _sum(a, rows):
     total = 0.0
     for t in range(rows):
@@ -298,27 +322,28 @@ def absorb_units(table, workspace, rows, slot, products):
     extras[WEIGHT] += c
     extras[WEIGHT_SQUARED] += e
     extras[WEIGHT_VALUE] += g
-    _add_controls(table, mixture, s, f, value, weight, rows, extras)
+    controls = offset(extras, EXTRAS + mixture[PARTS] * part_size(mixture, size))
+    _add_controls(table, mixture, s, rows, controls)
     if table[PRODUCTS] != NO_PRODUCTS:
         add_tile_products(table, workspace, w_of(table, workspace), s, f, True, rows, products)
 
 
 @plain
-def _add_controls(table, mixture, s, f, value, weight, rows, extras):
-    """Each control's products with the others, with V, S and F."""
-    stride, size = table[STRIDE], table[SIZE]
-    controls = mixture[CONTROLS] + mixture[TARGET]
-    first = offset(weight, stride)
-    out = offset(extras, EXTRAS + mixture[PARTS] * part_size(mixture, size))
-    for a in range(controls):
-        own = vector(weight if a == mixture[CONTROLS] else offset(first, a * stride), rows)
+def _add_controls(table, mixture, units, rows, out):
+    """Each control's sum, and its products with all columns of the units."""
+    stride, count = table[STRIDE], 2 * table[SIZE] + 2 + mixture[CONTROLS]
+    weight, first = count - mixture[CONTROLS] - 1, count - mixture[CONTROLS]
+    for a in range(mixture[CONTROLS] + mixture[TARGET]):
+        at = weight if a == mixture[CONTROLS] else first + a
+        own = vector(offset(units, at * stride), rows)
         out[0] += _sum(own, rows)
-        for b in range(controls):
-            other = weight if b == mixture[CONTROLS] else offset(first, b * stride)
-            out[1 + b] += _product(own, vector(other, rows), rows)
-        out[1 + controls] += _product(own, vector(value, rows), rows)
-        for j in range(size):
-            at = 2 + controls + j
-            out[at] += _product(own, vector(offset(s, j * stride), rows), rows)
-            out[at + size] += _product(own, vector(offset(f, j * stride), rows), rows)
-        out = offset(out, 2 + controls + 2 * size)
+        whole = count // 4 * 4
+        for j in range(0, whole, 4):
+            c, e, g, h = _product_4(own, offset(units, j * stride), stride, rows)
+            out[1 + j] += c
+            out[2 + j] += e
+            out[3 + j] += g
+            out[4 + j] += h
+        for j in range(whole, count):
+            out[1 + j] += _product(own, vector(offset(units, j * stride), rows), rows)
+        out = offset(out, 1 + count)

@@ -42,8 +42,8 @@ GROUP = 4
 CLIP = 0
 
 #: Sums of a slot behind the score's: ΣW, ΣW² and ΣWV of units, V being ``Σ W w``; then, per part,
-#: ΣW, ΣW², ΣV, ΣV² of samples and `SUMS` rows per score entry; then, per control column c, Σc,
-#: Σcc', ΣcV, ΣcS, ΣcF.
+#: ΣW, ΣW², ΣV, ΣV² of samples and `SUMS` rows per score entry; then, per control column, its
+#: sum and those of its products with all columns of the units: S, F, V, W, controls.
 EXTRAS = 3
 WEIGHT, WEIGHT_SQUARED, WEIGHT_VALUE = range(EXTRAS)
 PART = 4
@@ -64,10 +64,10 @@ def mixture_columns(proposals: int, size: int, controls: int) -> int:
     return proposals + _COLUMNS + 2 * size + controls
 
 
-def mixture_slot(parts: int, details: bool, size: int, controls: int) -> int:
-    """Doubles of a slot behind the score's sums."""
+def mixture_slot(parts: int, details: bool, size: int, controls: int, rows: int) -> int:
+    """Doubles of a slot behind the score's sums; ``rows`` columns are controls, or the weight."""
     part = PART + (SUMS * size if details else 0)
-    return EXTRAS + parts * part + controls * (2 + controls + 2 * size)
+    return EXTRAS + parts * part + rows * (3 + 2 * size + controls)
 
 
 @plain

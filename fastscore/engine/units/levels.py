@@ -64,14 +64,13 @@ def rescale(table, slot, level):
             _scale_five(offset(sums, PART), size, factor)
             for j in range(5 * size, SUMS * size):
                 sums[PART + j] *= factor
-    controls = mixture[CONTROLS] + mixture[TARGET]
-    width = 2 + controls + 2 * size
+    weighted = 2 * size + 2
+    width = 1 + weighted + mixture[CONTROLS]
     rows = offset(parts, mixture[PARTS] * part_size(mixture, size))
-    for a in range(controls):
+    for a in range(mixture[CONTROLS] + mixture[TARGET]):
         own = factor if a >= mixture[CONTROLS] else 1.0
         for i in range(width):
-            other = 1.0 if i <= mixture[CONTROLS] else factor
-            rows[a * width + i] *= own * other
+            rows[a * width + i] *= own * factor if 0 < i <= weighted else own
 
 
 @plain
