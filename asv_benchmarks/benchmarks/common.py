@@ -70,6 +70,15 @@ def normal(d: int) -> fs.Normal:
     return fs.Normal(np.linspace(-0.5, 0.5, d), log_scale=np.linspace(-0.3, 0.3, d))
 
 
+def proposals(d: int, count: int) -> list[fs.Normal]:
+    """W4: scattered about the target of W1, and wider; eight of them there."""
+    loc, scale = np.linspace(-0.5, 0.5, d), np.exp(np.linspace(-0.3, 0.3, d))
+    k = np.arange(d)
+    return [
+        fs.Normal(loc + 0.3 * np.sin(1.7 * j + k), scale * (1.05 + 0.03 * j)) for j in range(count)
+    ]
+
+
 def bernoulli(d: int) -> fs.Bernoulli:
     """W2: logits from -2 to 1."""
     return fs.Bernoulli(logits=np.linspace(-2.0, 1.0, d))

@@ -1,4 +1,5 @@
-/* Printed by fit.py: ascending coefficients of the polynomials in normals.h. */
+/* Printed by fit.py: ascending coefficients of polynomials. */
+#pragma once
 
 /* degree 15, largest error 2.0e-13 */
 static const double MINUS_LOG[16] = {
@@ -37,4 +38,17 @@ static const double SIN_RATIO[6] = {
     -0.004681752591458209,
     0.00016042926504495616,
     -3.556386260704784e-06};
+
+/* degree 9, largest error 1.4e-14 */
+static const double POWER[10] = {
+    1.0000000000000135,
+    0.6931471805599462,
+    0.2402265069564034,
+    0.05550410866465167,
+    0.009618129193934313,
+    0.0013333558200794592,
+    0.0001540343375125101,
+    1.5252672924850737e-05,
+    1.325964524488711e-06,
+    1.0205905413765595e-07};
 

@@ -1,4 +1,4 @@
-"""Fit the polynomials of ``normals.h`` and print the header ``coefficients.h``.
+"""Fit the polynomials of ``normals.h`` and ``powers.h``; print the header ``coefficients.h``.
 
 Run ``python fit.py > coefficients.h`` in this folder; only the standard library is needed
 (``decimal`` at 60 digits; neither mpmath nor anything else).
@@ -13,6 +13,8 @@ Three functions are needed by a Box-Muller transform of the unit square:
   raised by its own largest error, so that the polynomial is never below the function: what
   ``normals.h`` takes the square root of is then never negative, and no clamp is needed.
 * ``cos(pi/2 v)`` and ``sin(pi/2 v) / v`` as polynomials in ``q = v**2``, ``v`` in [-1/2, 1/2].
+
+A fourth, ``2**r`` for ``r`` in [-1/2, 1/2], gives the densities of importance weights.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ Interval = tuple[Decimal, Decimal]
 
 PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459")
 HALF = Decimal("0.5")
-LOG_DEGREE, COS_DEGREE, SIN_DEGREE = 15, 6, 5
+LOG_DEGREE, COS_DEGREE, SIN_DEGREE, POWER_DEGREE = 15, 6, 5, 9
 
 
 def alternating_series(square: Decimal, first_factorial: int) -> Decimal:
@@ -55,6 +57,11 @@ def cosine(q: Decimal) -> Decimal:
 def sine_ratio(q: Decimal) -> Decimal:
     """``sin(pi/2 sqrt(q)) / sqrt(q)``."""
     return PI / 2 * alternating_series(q * PI * PI / 4, 1)
+
+
+def power_of_two(r: Decimal) -> Decimal:
+    """``2**r``."""
+    return Decimal(2) ** r
 
 
 def chebyshev_points(interval: Interval, count: int) -> list[Decimal]:
@@ -114,14 +121,15 @@ def table(name: str, coefficients: list[Decimal], error: Decimal) -> str:
 
 def main() -> None:
     """Print the header."""
-    print("/* Printed by fit.py: ascending coefficients of the polynomials in normals.h. */\n")
-    mantissa, quarter = (-HALF, HALF), (Decimal(0), HALF * HALF)
-    log = interpolate(minus_log, mantissa, LOG_DEGREE)
-    log[0] += largest_error(round_to_double(log), minus_log, mantissa) * Decimal("1.02")
+    print("/* Printed by fit.py: ascending coefficients of polynomials. */\n#pragma once\n")
+    unit, quarter = (-HALF, HALF), (Decimal(0), HALF * HALF)
+    log = interpolate(minus_log, unit, LOG_DEGREE)
+    log[0] += largest_error(round_to_double(log), minus_log, unit) * Decimal("1.02")
     for name, function, interval, fitted in (
-        ("MINUS_LOG", minus_log, mantissa, log),
+        ("MINUS_LOG", minus_log, unit, log),
         ("COS", cosine, quarter, interpolate(cosine, quarter, COS_DEGREE)),
         ("SIN_RATIO", sine_ratio, quarter, interpolate(sine_ratio, quarter, SIN_DEGREE)),
+        ("POWER", power_of_two, unit, interpolate(power_of_two, unit, POWER_DEGREE)),
     ):
         rounded = round_to_double(fitted)
         print(table(name, rounded, largest_error(rounded, function, interval)))

@@ -27,8 +27,6 @@ typedef struct {
 
 /* w = f(mu + sigma z) - f_ref of every sample.  The values of ROWS vectors of samples stay in
  * registers over all coordinates, so that each w is written once. */
-enum { ROWS = 2 * PAIRS };
-
 static __attribute__((noinline)) void tile_values(const vec *z, vec *w, const double *mu,
                                                   const double *sigma, long d, long rows,
                                                   double f_ref) {
@@ -76,15 +74,6 @@ static __attribute__((noinline)) void tile_sums_with_errors(const vec *z, const 
 static __attribute__((noinline)) void tile_sums_without(const vec *z, const vec *w, long d,
                                                         long rows, double *sums) {
     tile_sums(0, z, w, d, rows, sums);
-}
-
-/* Rows of a tile: a multiple of ROWS, no more than MAX_ROWS, and otherwise such that the tile has
- * TILE numbers (128 KB: half of a small L2 cache). */
-enum { TILE = 16384, MAX_ROWS = 32 };
-
-static long rows_of_tile(long d) {
-    long rows = TILE / LANES / d / ROWS * ROWS;
-    return rows < ROWS ? ROWS : rows > MAX_ROWS ? MAX_ROWS : rows;
 }
 
 /* Make the samples of a last tile after the first `samples` count for nothing: w = 0, and z = 1,

@@ -68,10 +68,22 @@ INLINE void next_normals(rng *g, vec *z) {
     }
 }
 
-/* `count` vectors of standard normals, a multiple of 2 PAIRS.  The generator is copied to a local
+/* Vectors that are made at a time; rows of a tile come in multiples of it. */
+enum { ROWS = 2 * PAIRS };
+
+/* `count` vectors of standard normals, a multiple of ROWS.  The generator is copied to a local
  * variable, which the compiler can keep in registers as no pointer leads to it. */
 static __attribute__((noinline)) void fill_normals(rng *g, vec *z, long count) {
     rng local = *g;
-    for (long i = 0; i < count; i += 2 * PAIRS) next_normals(&local, z + i);
+    for (long i = 0; i < count; i += ROWS) next_normals(&local, z + i);
     *g = local;
+}
+
+/* Rows of a tile with so many columns: a multiple of ROWS, no more than MAX_ROWS, and otherwise
+ * such that the tile has TILE numbers (128 KB: half of a small L2 cache). */
+enum { TILE = 16384, MAX_ROWS = 32 };
+
+static long rows_of_tile(long columns) {
+    long rows = TILE / LANES / columns / ROWS * ROWS;
+    return rows < ROWS ? ROWS : rows > MAX_ROWS ? MAX_ROWS : rows;
 }

@@ -99,10 +99,14 @@ def library() -> ctypes.CDLL:
 
 
 def call(function: Callable[..., Any], workload: Any, *numbers: Any, size: int) -> Array:
-    """Call a C function with the arrays of a workload, then `numbers`, then `size` results."""
+    """Call a C function with the arrays of a workload, then their lengths, `numbers` and results.
+
+    The lengths are those of the last array, the innermost first; of the results there are `size`.
+    """
     arrays = [np.ascontiguousarray(array) for array in vars(workload).values()]
+    lengths = map(ctypes.c_long, reversed(arrays[-1].shape))
     out = np.empty(size)
-    function(*map(pointer, arrays), ctypes.c_long(arrays[0].size), *numbers, pointer(out))
+    function(*map(pointer, arrays), *lengths, *numbers, pointer(out))
     return out
 
 

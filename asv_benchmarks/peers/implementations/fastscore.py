@@ -10,12 +10,12 @@ from numba import njit
 
 import fastscore as fs
 from asv_benchmarks.peers.implementations._solver import Solver
-from asv_benchmarks.peers.workloads import Array, Bernoulli, Categorical, Gaussian
+from asv_benchmarks.peers.workloads import Array, Bernoulli, Categorical, Gaussian, Importance
 
 
 @njit(fastmath=True)
 def squares(x: Array) -> float:
-    """Return f of W1."""
+    """Return f of W1 and W4."""
     total = 0.0
     for k in range(x.size):
         total += (x[k] - 3.0) ** 2
@@ -24,7 +24,7 @@ def squares(x: Array) -> float:
 
 @njit(fastmath=True)
 def squares_of_batch(batch: Array, out: Array) -> None:
-    """Compute f of W1 for every row of a batch."""
+    """Compute f of W1 and W4 for every row of a batch."""
     for i in range(batch.shape[0]):
         total = 0.0
         for k in range(batch.shape[1]):
@@ -98,10 +98,29 @@ def categorical(**options: Any) -> Solver:
     return solve
 
 
+def importance(f: Callable[..., Any]) -> Solver:
+    """Return the solver of W4."""
+
+    def solve(workload: Importance, n: int, seed: int, threads: int) -> Array:
+        p = fs.Normal(loc=workload.mu, log_scale=workload.log_scale)
+        proposals = [fs.Normal(*q) for q in zip(workload.loc, workload.scale, strict=True)]
+        estimate = fs.gradient(
+            f, p, proposals=proposals, n=n, rng=seed, threads=threads, baseline=None
+        )
+        return joined(estimate, "loc", "log_scale")
+
+    return solve
+
+
 OF_SAMPLE = {
     "W1": gaussian(squares),
     "W2": bernoulli(square_of_sum),
     "W3": categorical(),
+    "W4": importance(squares),
 }
-OF_BATCH = {"W1": gaussian(squares_of_batch), "W2": bernoulli(squares_of_sums)}
+OF_BATCH = {
+    "W1": gaussian(squares_of_batch),
+    "W2": bernoulli(squares_of_sums),
+    "W4": importance(squares_of_batch),
+}
 BY_COUNTS = {"W3": categorical(sampling="counts")}

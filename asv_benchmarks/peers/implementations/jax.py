@@ -15,6 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import random
 
+from asv_benchmarks.peers.implementations._densities import (
+    polynomial,
+    standardising,
+    weighted_gradient,
+)
 from asv_benchmarks.peers.implementations._sums import (
     leave_one_out,
     optimal_baseline,
@@ -22,12 +27,14 @@ from asv_benchmarks.peers.implementations._sums import (
     sum_with_running_mean,
     value_at_mean,
 )
-from asv_benchmarks.peers.workloads import Array, Bernoulli, Categorical, Gaussian
+from asv_benchmarks.peers.workloads import Array, Bernoulli, Categorical, Gaussian, Importance
 
 jax.config.update("jax_enable_x64", True)
 
 #: Numbers in a chunk: of the sizes tried (2**14 to 2**20), the fastest.
 CHUNK = 2**18
+#: Units of W4 in a chunk, likewise.
+UNITS = 512
 
 jit = partial(jax.jit, static_argnames="count")
 
@@ -104,6 +111,30 @@ def categorical(workload: Categorical, n: int, seed: int, threads: int) -> Array
     key, parameters = keys(seed), (workload.logits, workload.values)
     sums = sum_of_chunks(lambda count: categorical_chunk(key(), *parameters, count=count), n, CHUNK)
     return leave_one_out(n, *sums)
+
+
+@jit
+def importance_chunk(
+    key: Any, mu: Any, log_scale: Any, to_y: Any, log_ratio: Any, count: int
+) -> Any:
+    """Sums over a chunk of W4."""
+    shift, stretch = to_y
+    linear, square, constant = log_ratio
+    j, d = linear.shape
+    y = (shift + stretch * random.normal(key, (d, j, count))).reshape(d, -1)
+    f = ((mu[:, None] - 3 + jnp.exp(log_scale)[:, None] * y) ** 2).sum(0)
+    w = f / jnp.exp(linear @ y + square @ y**2 + constant).sum(0)
+    return w.sum(), y @ w, y**2 @ w
+
+
+def importance(workload: Importance, n: int, seed: int, threads: int) -> Array:
+    """Estimate the gradient of W4."""
+    key, units = keys(seed), workload.units(n)
+    parameters = workload.mu, workload.log_scale, standardising(workload), polynomial(workload)
+    sums = sum_of_chunks(
+        lambda count: importance_chunk(key(), *parameters, count=count), units, UNITS
+    )
+    return weighted_gradient(workload, n, *sums)
 
 
 # ---------------------------------------------------------------- automatic differentiation
@@ -185,9 +216,42 @@ def categorical_surrogate(workload: Categorical, n: int, seed: int, threads: int
     return total / n
 
 
-CLOSED_FORM = {"W1": gaussian, "W2": bernoulli, "W3": categorical}
+@jit
+def importance_surrogate_chunk(
+    key: Any, mu: Any, log_scale: Any, loc: Any, scale: Any, count: int
+) -> Any:
+    """The gradient of W4 over a chunk; a loop over the proposals is quicker than one array."""
+
+    def log_density(x: Any, mu: Any, sigma: Any) -> Any:
+        return jax.scipy.stats.norm.logpdf(x, mu[:, None], sigma[:, None]).sum(0)
+
+    def log_p(parameters: Any) -> Any:
+        mu, log_scale = parameters
+        return log_density(x, mu, jnp.exp(log_scale))
+
+    j, d = loc.shape
+    normals = random.normal(key, (d, j, count))
+    x = (loc.T[:, :, None] + scale.T[:, :, None] * normals).reshape(d, -1)
+    log_q = jax.lax.map(lambda q: log_density(x, *q), (loc, scale))
+    log_w = log_p((mu, log_scale)) - jax.scipy.special.logsumexp(log_q, axis=0) + jnp.log(j)
+    values = jnp.exp(log_w) * ((x - 3) ** 2).sum(0)
+    return jax.grad(lambda parameters: values @ log_p(parameters))((mu, log_scale))
+
+
+def importance_surrogate(workload: Importance, n: int, seed: int, threads: int) -> Array:
+    """Estimate the gradient of W4."""
+    key, units = keys(seed), workload.units(n)
+    parameters = (workload.mu, workload.log_scale, workload.loc, workload.scale)
+    sums = sum_of_chunks(
+        lambda count: importance_surrogate_chunk(key(), *parameters, count=count), units, UNITS
+    )
+    return np.concatenate(sums) / (units * len(workload.loc))
+
+
+CLOSED_FORM = {"W1": gaussian, "W2": bernoulli, "W3": categorical, "W4": importance}
 SURROGATE = {
     "W1": gaussian_surrogate,
     "W2": bernoulli_surrogate,
     "W3": categorical_surrogate,
+    "W4": importance_surrogate,
 }

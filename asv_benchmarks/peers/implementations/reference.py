@@ -1,7 +1,8 @@
 """A C library from elsewhere with the same workloads, to compare the project's own C with.
 
 ``$PEERS_REFERENCE`` is its path.  It has ``w1(mu, log_scale, d, n, 1, seed, threads, 1, out)``,
-``w2(logits, d, n, seed, threads, 1, out)`` and ``w3(logits, values, k, n, seed, threads, 1, out)``.
+``w2(logits, d, n, seed, threads, 1, out)``, ``w3(logits, values, k, n, seed, threads, 1, out)`` and
+``w4(mu, log_scale, loc, scale, d, j, n, seed, threads, 1, out)``.
 """
 
 from __future__ import annotations
@@ -35,4 +36,9 @@ def solver(name: str, mode: tuple[int, ...] = ()) -> Solver:
     return solve
 
 
-SOLVERS = {"W1": solver("W1", OPTIMAL_BASELINE), "W2": solver("W2"), "W3": solver("W3")}
+SOLVERS = {
+    "W1": solver("W1", OPTIMAL_BASELINE),
+    "W2": solver("W2"),
+    "W3": solver("W3"),
+    "W4": solver("W4"),
+}

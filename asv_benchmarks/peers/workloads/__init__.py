@@ -4,7 +4,21 @@ from asv_benchmarks.peers.workloads._workload import Array, Workload
 from asv_benchmarks.peers.workloads.bernoulli import Bernoulli
 from asv_benchmarks.peers.workloads.categorical import Categorical
 from asv_benchmarks.peers.workloads.gaussian import Gaussian
+from asv_benchmarks.peers.workloads.importance import Importance
 
-__all__ = ["WORKLOADS", "Array", "Bernoulli", "Categorical", "Gaussian", "Workload"]
+__all__ = [
+    "WORKLOADS",
+    "Array",
+    "Bernoulli",
+    "Categorical",
+    "Gaussian",
+    "Importance",
+    "Workload",
+]
 
-WORKLOADS: dict[str, type[Workload]] = {"W1": Gaussian, "W2": Bernoulli, "W3": Categorical}
+WORKLOADS: dict[str, type[Workload]] = {
+    "W1": Gaussian,
+    "W2": Bernoulli,
+    "W3": Categorical,
+    "W4": Importance,
+}

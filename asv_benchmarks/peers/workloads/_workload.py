@@ -42,9 +42,10 @@ class Workload(Protocol):
         ...
 
     def standard_error(self, n: int) -> Array:
-        """Return the exact standard error of the gradient from `n` samples.
+        """Return the standard error of the gradient from `n` samples.
 
-        It is that with the mean as the baseline, which no peer exceeds but for terms of order
-        ``1 / n``; infinite where the gradient is not near enough to normal to be judged by it.
+        It is that with the mean as the baseline, or without one where the workload has none, which
+        no peer exceeds but for terms of order ``1 / n``; infinite where the gradient is not near
+        enough to normal to be judged by it.
         """
         ...
