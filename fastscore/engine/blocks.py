@@ -39,7 +39,7 @@ SAMPLE = types.void(floats, words, floats, floats, i8, i8, i8)
 SCORE = types.void(floats, floats, i8, i8, i8, integers, floats)
 #: log_probs(packed, columns, count, x, rows, d, stride, out): log-density of each sample under
 #: ``count`` distributions of the family, given by the addresses of what they have packed, each into
-#: its column of ``out``; minus infinity where x is not in the support.
+#: its column of ``out``, with up to 15 rows more; minus infinity where x is not in the support.
 LOG_PROBS = types.void(integers, integers, i8, floats, i8, i8, i8, floats)
 #: accumulate(params, x, w, ww, sum_w, sum_ww, rows, d, stride, sums, size): the five sums.
 ACCUMULATE = types.void(floats, floats, floats, floats, f8, f8, i8, i8, i8, floats, i8)

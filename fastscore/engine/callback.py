@@ -67,7 +67,7 @@ class CallbackRun(Run):
             rows = (min(batch.stop * cut.block, cut.n) - first * cut.block) * draws
             values = self._evaluate(workspace, rows, first * cut.block * draws)
             if first == 0:
-                self.reference = reference_value(values[:_REFERENCE_ROWS])
+                self.reference = self._reference(workspace, values, rows)
             for block, begin in zip(batch, begins, strict=True):
                 if not absorb(
                     problem.table, workspace, self.reference, block, begin,
@@ -76,6 +76,15 @@ class CallbackRun(Run):
                     return
             if progress is not None:
                 progress(self.samples)
+
+    def _reference(self, workspace: np.ndarray, values: np.ndarray, rows: int) -> float:
+        """What is subtracted from f, from some values of the first batch, of ``rows`` samples."""
+        problem = self.problem
+        if problem.mixture is None:
+            return reference_value(values[:_REFERENCE_ROWS])
+        log_weights = problem.log_weights(workspace)[:rows][problem.counted(workspace, rows)]
+        some = slice(None, None, max(1, len(values) // _REFERENCE_ROWS))  # of all proposals
+        return reference_value(values[some], log_weights[some])
 
     def _evaluate(self, workspace: np.ndarray, rows: int, first: int) -> np.ndarray:
         """f, and its direct term, of the samples that weigh anything; those of f are returned."""

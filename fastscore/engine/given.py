@@ -55,9 +55,14 @@ class GivenRun(Run):
         stride = batch_stride(cut.block)
         super().__init__(
             Problem(
-                family, cut, _NO_KEY, policy=blocks.PROPAGATE, products=products, mixture=mixture,
+                family,
+                cut,
+                _NO_KEY,
+                policy=blocks.PROPAGATE,
+                products=products,
+                mixture=mixture,
                 stride=stride,
-            )  # fmt: skip
+            )
         )
         self.x, self.values, self.log_weights = x, values, log_weights
 
@@ -68,7 +73,7 @@ class GivenRun(Run):
         workspace, slot = self.workspaces[0], np.empty(problem.slot)
         values, samples, _ = problem.columns(workspace)
         log_weights = problem.log_weights(workspace)
-        self.reference = reference_value(self.values[np.isfinite(self.log_weights)])
+        self.reference = reference_value(self.values, self.log_weights)
         for block in range(cut.blocks):
             rows = slice(block * cut.block, block * cut.block + cut.rows_of(block))
             count = rows.stop - rows.start

@@ -200,7 +200,21 @@ def _pilot(problem: Problem, workspace: np.ndarray, stop: np.ndarray) -> tuple[f
     return reference_value(values), seconds / rows
 
 
-def reference_value(values: np.ndarray) -> float:
-    """The median of the finite values, which no single outlier moves; 0 if there are none."""
-    finite = np.sort(values[np.isfinite(values)])
-    return float(finite[finite.size // 2]) if finite.size else 0.0
+def reference_value(values: np.ndarray, log_weights: np.ndarray | None = None) -> float:
+    """The median of the finite values, which no single outlier moves; 0 if there are none.
+
+    Of weighted samples that by weight: where most of them lie f may be far from what it mostly is.
+    """
+    finite = np.isfinite(values)
+    if log_weights is not None:
+        finite &= log_weights > -np.inf
+    if not finite.any():
+        return 0.0
+    ordered = np.argsort(values[finite], kind="stable")
+    if log_weights is None:
+        middle = ordered.size // 2
+    else:
+        kept = log_weights[finite]
+        heaped = np.cumsum(np.exp(kept - kept.max())[ordered])
+        middle = np.searchsorted(heaped, heaped[-1] / 2)
+    return float(values[finite][ordered[middle]])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
@@ -96,6 +96,14 @@ def multiply_high(typingctx, a, b):
         return builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), ir.IntType(64))
 
     return u8(u8, u8), codegen
+
+
+def lanes() -> int:
+    """Doubles of a vector register of the CPU that is compiled for."""
+    features = config.CPU_FEATURES
+    if features is None:
+        features = binding.get_host_cpu_features().flatten()
+    return 8 if "+avx512f" in features else 4
 
 
 def broadcast(builder: Any, value: Any, lanes: int) -> Any:

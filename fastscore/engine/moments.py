@@ -73,6 +73,21 @@ class Moments:
         return self.sums[:, COUNT]
 
     @property
+    def weights(self) -> np.ndarray:
+        """What Σ w of each fold is divided by for its mean."""
+        return self.units
+
+    @cached
+    def means_of_others(self) -> np.ndarray:
+        """Mean of w in all folds but each; that of f = 0 if there is nothing in them."""
+        w, weights = self.w_by_fold, self.weights
+        others = weights.sum() - weights
+        if others.min() > 0:
+            return np.asarray((w.sum() - w) / others)
+        means = np.full(len(w), -self.reference)
+        return np.divide(w.sum() - w, others, out=means, where=others > 0)
+
+    @property
     def w_by_fold(self) -> np.ndarray:
         """Σ w of each fold."""
         return self.sums[:, SUM_W]
@@ -195,6 +210,11 @@ class UnitMoments(Moments):
         mixture = self.mixture
         width = 3 + 2 * self.size + mixture.controls
         return self.sums.shape[1] - mixture.control_columns * width
+
+    @property
+    def weights(self) -> np.ndarray:
+        """ΣW of each fold."""
+        return self.extra(layout.WEIGHT)
 
     def extra(self, which: int) -> np.ndarray:
         """ΣW, ΣW² or ΣWV of the units of each fold."""

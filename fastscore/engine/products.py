@@ -11,13 +11,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
-from numba.core import config
 from numba.extending import intrinsic, register_jitable
 
 from fastscore.engine.jit import elementwise, plain
-from fastscore.engine.memory import broadcast, copy_rows, counted_loop, floats, i8, offset, vector
+from fastscore.engine.memory import (
+    broadcast,
+    copy_rows,
+    counted_loop,
+    floats,
+    i8,
+    lanes,
+    offset,
+    vector,
+)
 
 #: Rows of a panel: with them the panels of some hundred entries stay in the second cache.
 PANEL = 128
@@ -82,22 +90,14 @@ class Products:
         return self.sums[:, kind, : self.size, : self.size]
 
 
-def _lanes() -> int:
-    """Doubles of a vector register of the CPU that is compiled for."""
-    features = config.CPU_FEATURES
-    if features is None:
-        features = binding.get_host_cpu_features().flatten()
-    return 8 if "+avx512f" in features else 4
-
-
 @intrinsic
 def _block_sides(typingctx):
     """Rows and columns of a block of a product that fits the registers."""
     result = types.UniTuple(i8, 2)
 
     def codegen(context, builder, signature, args):
-        lanes = _lanes()
-        sides = [context.get_constant(i8, side) for side in (lanes, 2 * lanes)]
+        side = lanes()
+        sides = [context.get_constant(i8, count) for count in (side, 2 * side)]
         return context.make_tuple(builder, result, sides)
 
     return result(), codegen
@@ -109,8 +109,8 @@ def _add_block(typingctx, a, b, width, rows, out):
 
     def codegen(context, builder, signature, args):
         a, b, width, rows, out = args
-        lanes = _lanes()
-        word, lane_type = ir.IntType(64), ir.VectorType(ir.DoubleType(), lanes)
+        side = lanes()
+        word, lane_type = ir.IntType(64), ir.VectorType(ir.DoubleType(), side)
 
         def at(base, row, column):
             index = builder.add(builder.mul(row, width), ir.Constant(word, column))
@@ -118,17 +118,16 @@ def _add_block(typingctx, a, b, width, rows, out):
 
         def vectors(base, row):
             return [
-                builder.bitcast(at(base, row, start), lane_type.as_pointer())
-                for start in (0, lanes)
+                builder.bitcast(at(base, row, start), lane_type.as_pointer()) for start in (0, side)
             ]
 
-        outs = [p for i in range(lanes) for p in vectors(out, ir.Constant(word, i))]
+        outs = [p for i in range(side) for p in vectors(out, ir.Constant(word, i))]
 
         def step(row: Any, sums: list[Any]) -> list[Any]:
             columns = [builder.load(p, align=8) for p in vectors(b, row)]
             added = []
-            for i in range(lanes):
-                factor = broadcast(builder, builder.load(at(a, row, i)), lanes)
+            for i in range(side):
+                factor = broadcast(builder, builder.load(at(a, row, i)), side)
                 for j, column in enumerate(columns):
                     product = builder.fmul(factor, column, flags=("contract",))
                     added.append(builder.fadd(sums[2 * i + j], product, flags=("contract",)))

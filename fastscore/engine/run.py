@@ -69,7 +69,8 @@ class Run(ABC):
         problem = self.problem
         if problem.products == NO_PRODUCTS:
             return None
-        direct = problem.table[blocks.DIRECT_AT] != blocks.NONE
+        # Of several samples in a unit F is no multiple of S either.
+        direct = problem.table[blocks.DIRECT_AT] != blocks.NONE or problem.mixture is not None
         return as_products(self._products, problem.family.size, bool(direct), problem.products)
 
     @property

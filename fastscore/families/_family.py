@@ -139,14 +139,17 @@ class Family(ABC):
 
     def log_prob(self, x: Any) -> np.ndarray:
         """Log-density, or log-probability, of samples (n, d), of shape (n,)."""
-        samples = self._as_samples(x)
+        return self.log_density(self._as_samples(x))
+
+    def log_density(self, samples: np.ndarray) -> np.ndarray:
+        """The same of samples (n, d) of its type, −∞ where they are none of this distribution."""
         out = np.empty(len(samples))
         address, stride = type(self).log_probs_kernel.address, stride_of(self.d)
         packed, column = np.array([self.packed_at]), np.zeros(1, np.int64)
         for rows, tile in _tiles(samples):
-            values = np.empty(len(rows))
+            values = np.empty(stride)
             log_probs(address, packed, column, tile, len(rows), self.d, stride, values)
-            out[rows] = values
+            out[rows] = values[: len(rows)]
         return out
 
     @abstractmethod

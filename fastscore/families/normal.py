@@ -12,6 +12,7 @@ from fastscore.engine.blocks import ACCUMULATE, ADD_WEIGHTED, LOG_PROBS, SAMPLE,
 from fastscore.engine.jit import elementwise, reduction, tile_kernel
 from fastscore.engine.memory import as_floats, offset, vector
 from fastscore.engine.normals import MULTIPLE, normals
+from fastscore.engine.squares import sums_of_squares
 from fastscore.families._family import Family
 from fastscore.families._fitting import location_and_scale, moments
 from fastscore.families._support import Support
@@ -19,8 +20,6 @@ from fastscore.families._support import Support
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 #: Below this scale/|loc|, rounding x = loc + scale z would itself shift the second moments.
 _FINEST = 2.0**-40
-#: Coordinates whose squares are added up in one pass.
-_AT_ONCE = 4
 
 
 @tile_kernel(SAMPLE)
@@ -33,39 +32,17 @@ def _sample(params, stream, scratch, x, rows, d, stride):
 
 @tile_kernel(LOG_PROBS)
 def _log_probs(packed, columns, count, x, rows, d, stride, out):
+    sums_of_squares(packed, columns, count, 0, 3 * d, x, rows, d, stride, out)
     for j in range(count):
-        loc = as_floats(packed[j])
-        scale, constant = offset(loc, d), offset(loc, 3 * d)[0]
-        log_prob = vector(offset(out, columns[j] * stride), rows)
-        for t in range(rows):
-            log_prob[t] = constant
-        whole = d // _AT_ONCE * _AT_ONCE
-        for k in range(0, whole, _AT_ONCE):
-            _subtract_squares(x, rows, k, stride, loc, scale, log_prob)
-        for k in range(whole, d):
-            _subtract_square(vector(offset(x, k * stride), rows), rows, loc[k], scale[k], log_prob)
+        constant = as_floats(packed[j])[4 * d]
+        _finish_log_prob(vector(offset(out, columns[j] * stride), rows), rows, constant)
 
 
 @elementwise
-def _subtract_square(x, rows, loc, scale, log_prob):
-    """``−z²/2``."""
-    inverse = 1.0 / scale
+def _finish_log_prob(squares, rows, constant):
+    """``Σ −z²/2 − log σ − log √(2π)``."""
     for t in range(rows):
-        z = (x[t] - loc) * inverse
-        log_prob[t] -= 0.5 * z * z
-
-
-@elementwise
-def _subtract_squares(x, rows, k, stride, loc, scale, log_prob):
-    """The same of coordinates k to k + 3, in one pass."""
-    x0, x1 = vector(offset(x, k * stride), rows), vector(offset(x, (k + 1) * stride), rows)
-    x2, x3 = vector(offset(x, (k + 2) * stride), rows), vector(offset(x, (k + 3) * stride), rows)
-    a0, a1, a2, a3 = loc[k], loc[k + 1], loc[k + 2], loc[k + 3]
-    b0, b1 = 1.0 / scale[k], 1.0 / scale[k + 1]
-    b2, b3 = 1.0 / scale[k + 2], 1.0 / scale[k + 3]
-    for t in range(rows):
-        z0, z1, z2, z3 = (x0[t] - a0) * b0, (x1[t] - a1) * b1, (x2[t] - a2) * b2, (x3[t] - a3) * b3
-        log_prob[t] -= 0.5 * ((z0 * z0 + z1 * z1) + (z2 * z2 + z3 * z3))
+        squares[t] = constant - 0.5 * squares[t]
 
 
 @tile_kernel(SCORE)
@@ -200,7 +177,7 @@ class Normal(Family):
             sigma, unit = np.exp(spread["log_scale"]), np.ones(self.d)
         self._check_resolution(spread["loc"], sigma)
         constant = -np.sum(np.log(sigma) + _LOG_SQRT_2PI)
-        self.packed = np.concatenate([spread["loc"], sigma, unit, [constant]])
+        self.packed = np.concatenate([spread["loc"], sigma, unit, 1 / sigma, [constant]])
 
     @staticmethod
     def _check_resolution(loc: np.ndarray, scale: np.ndarray) -> None:
@@ -215,7 +192,7 @@ class Normal(Family):
 
     def fisher(self) -> np.ndarray:
         """Fisher information, (P, P): diagonal, summed over coordinates that share an entry."""
-        scale, unit = self.packed[self.d : 2 * self.d], self.packed[2 * self.d : -1]
+        scale, unit = self.packed[self.d : 2 * self.d], self.packed[2 * self.d : 3 * self.d]
         natural = np.concatenate([1 / scale**2, 2 * unit**2])
         return np.diag(np.bincount(self.index, weights=natural, minlength=self.size))
 

@@ -111,8 +111,9 @@ def solve(
         moments = moments.folded
     out, b = np.empty((3, chosen.size)), np.empty((len(moments.sums), chosen.size))
     _solve(
-        moments.sums, moments.scores, chosen, kind, constant, moments.reference, inflation, out, b
-    )
+        moments.sums, moments.scores, moments.means_of_others, chosen, kind, constant,
+        moments.reference, inflation, out, b,
+    )  # fmt: skip
     grad, stderr, ratio = out
     return Solution(grad, stderr, ratio, b, inflation)
 
@@ -146,8 +147,8 @@ def covariance(
 
 
 @entry
-def _solve(header: Any, scores: Any, chosen: Any, kind: int, constant: float, reference: float,
-           inflation: float, out: Any, b: Any) -> None:  # fmt: skip
+def _solve(header: Any, scores: Any, means: Any, chosen: Any, kind: int, constant: float,
+           reference: float, inflation: float, out: Any, b: Any) -> None:  # fmt: skip
     folds, units, w = header.shape[0], header[:, 0], header[:, 1]
     total = units.sum()
     if kind == _CONSTANT:
@@ -158,8 +159,7 @@ def _solve(header: Any, scores: Any, chosen: Any, kind: int, constant: float, re
         all_scores = scores.sum(axis=0)
         for fold in range(folds):
             others = total - units[fold]
-            mean = (w.sum() - w[fold]) / others if others > 0 else -reference
-            _coefficients(all_scores, scores[fold], chosen, others, mean, kind, b[fold])
+            _coefficients(all_scores, scores[fold], chosen, others, means[fold], kind, b[fold])
     without = np.full(folds, -reference)
     for i in range(chosen.size):
         s = scores[:, :, chosen[i]]

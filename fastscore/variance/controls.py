@@ -47,8 +47,7 @@ def solve_with_controls(
         if others > _FEW:
             rest = sums.sum(axis=0) - sums[k]
             c, rest_products = controls.sum(axis=0) - controls[k], products.sum(0) - products[k]
-            mean = (moments.w - moments.w_by_fold[k]) / others
-            joint = mean if baseline == "optimal" else None
+            joint = moments.means_of_others[k] if baseline == "optimal" else None
             _fit(b[k], beta[k], rest, c, rest_products, others, joint)
     grad, variance = _gradient(sums, controls, products, b, beta, moments.n)
     grad[-1] += moments.reference

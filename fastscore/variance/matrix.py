@@ -21,14 +21,13 @@ _SINGULAR = 1e-10
 
 def coefficients(moments: Moments, products: Products, chosen: np.ndarray) -> np.ndarray:
     """``C_{−k} = m + λ (Ĉ − m)`` of each fold from the others, of shape (folds, chosen, P)."""
-    sums, units, w = moments.scores, moments.units, moments.w_by_fold
+    sums, units = moments.scores, moments.units
     all_sums = sums.sum(axis=0)
     all_scores, all_terms = products.scores.sum(axis=0), products.terms_scores.sum(axis=0)
     out = np.zeros((len(sums), chosen.size, products.size))
     for k, c in enumerate(out):
         others = units.sum() - units[k]
-        mean = (w.sum() - w[k]) / others if others else -moments.reference
-        c[np.arange(chosen.size), chosen] = mean
+        c[np.arange(chosen.size), chosen] = moments.means_of_others[k]
         if others <= _FEW:
             continue
         s, f, _, _, ff = all_sums - sums[k]
