@@ -34,8 +34,8 @@ class Estimate:
     n : int
         Samples behind it, with ``nonfinite="omit"`` those at which f is finite; of an exact sum
         the outcomes.
-    seed : int
-        ``rng=seed`` gives the same samples again.
+    seed : int or None
+        ``rng=seed`` gives the same samples again; None if they were given.
     dof : float
         Degrees of freedom of the standard errors; infinite if the estimate is exact.
     baseline : str, float or None
@@ -60,7 +60,7 @@ class Estimate:
         moments: Moments | ExactMoments,
         baseline: str | float | None,
         *,
-        seed: int,
+        seed: int | None,
         nonfinite_policy: str,
         direct: bool,
         stopped: str,
@@ -105,7 +105,7 @@ class Estimate:
 
     @property
     def value_stderr(self) -> float:
-        """Standard error of `value`; NaN for a single sample."""
+        """Standard error of `value`; NaN for a single sample, or unit of proposals."""
         own = self._solution.value_stderr if self._reweighted else None
         return self._moments.value_stderr if own is None else own
 
@@ -184,7 +184,7 @@ class Estimate:
 
     @cached
     def grad_stderr(self) -> Mapping[str, Any]:
-        """Standard errors of `grad`; NaN for a single sample."""
+        """Standard errors of `grad`; NaN for a single sample, or unit of proposals."""
         return self._by_name(self._solution.stderr)
 
     @cached
@@ -210,6 +210,8 @@ class Estimate:
         ------
         RuntimeError
             If the run was interrupted.
+        ValueError
+            With control variates, self-normalised, or under extreme importance weights.
         """
         if isinstance(self._moments, ExactMoments):
             return np.zeros((self._chosen.size, self._chosen.size))
@@ -235,6 +237,13 @@ class Estimate:
     def ess(self) -> float:
         """Effective sample size: n without importance weights."""
         return float(self.n) if self.importance is None else self.importance.ess
+
+    @property
+    def ess_by_coordinate(self) -> Mapping[str, Any]:
+        """Effective sample size of each entry's score; n without importance weights."""
+        if self.importance is None:
+            return self._by_name(np.full(self._chosen.size, float(self.n)))
+        return self._by_name(self.importance.ess_by_coordinate)
 
     @property
     def pareto_k(self) -> float:

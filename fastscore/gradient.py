@@ -76,10 +76,11 @@ def gradient(
     baseline : {"optimal", "scalar", "mean", "matrix"}, float or None
         What to subtract from f: the cross-fitted optimum per coordinate, the one scalar of
         least total variance over the parameters in ``wrt``, the leave-one-out mean (with a
-        direct term, the mean of the other folds), a constant, or nothing.  ``"matrix"``
+        direct term or proposals the mean of the other folds, self-normalised the value itself), a
+        constant, or nothing.  ``"matrix"``
         regresses ``f s`` on all entries of the score, in O(P²) per sample and about 40 P²
         numbers of memory, for P up to 4096, on as many threads as folds.  All of them leave the
-        estimator exactly unbiased.
+        estimator exactly unbiased, but for `Proposals` that say otherwise.
     sampling : {"iid", "counts"}
         Independent samples; or, of a discrete family with a small support, how often each
         outcome came among n of them, which says the same: f is then evaluated once at each outcome
@@ -115,7 +116,8 @@ def gradient(
     -----
     ``ĝ = (1/n) Σ (f(x_i) − b) s(x_i)`` with the score ``s = ∇_θ log p`` [1]_; b per coordinate as
     in [2]_, cross-fitted over at most ten folds.  Valid where the support of p does not move
-    with θ and ``E[f² s²]`` is finite.
+    with θ and ``E[f² s²]`` is finite.  Of proposals' samples f is weighted by ``W``, ``p/q`` or
+    what `Proposals` make of several, and ``f s`` and ``s`` are summed over units first.
 
     References
     ----------

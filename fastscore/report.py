@@ -58,7 +58,9 @@ def footer(estimate: Estimate) -> str:
     """What the numbers rest on, in a line."""
     if estimate.exact:
         return f"exact: all {estimate.n:,} possible outcomes enumerated"
-    parts = [f"n = {estimate.n:,}", f"baseline {estimate.baseline!r}", f"seed {estimate.seed}"]
+    parts = [f"n = {estimate.n:,}", f"baseline {estimate.baseline!r}"]
+    if estimate.seed is not None:
+        parts.append(f"seed {estimate.seed}")
     if estimate.importance is not None:
         parts.append(f"ESS {estimate.ess:,.0f}, Pareto k {estimate.pareto_k:.2f}")
     if estimate.nonfinite:
@@ -101,8 +103,9 @@ def advice(estimate: Estimate) -> str:
         lines.append(f"The baseline {bought} (median over entries).")
         worse = int((ratios < 0.999).sum())
         if worse:
+            other = "None" if estimate.baseline == "optimal" else "'optimal'"
             lines.append(
-                f"It raises the variance of {worse} entries: compare with baseline='optimal'."
+                f"It raises the variance of {worse} entries: compare with baseline={other}."
             )
     if estimate.nonfinite:
         lines.append(f"f was NaN or infinite at {estimate.nonfinite:,} samples.")
@@ -115,12 +118,12 @@ def _advice_on_weights(importance: Diagnostics) -> list[str]:
     """What the weights of proposals' samples say."""
     lines = [
         f"{importance.n:,} weighted samples are worth {importance.ess:,.0f} of p's own "
-        f"(Pareto k = {importance.pareto_k:.2f}, trustworthy up to {importance.threshold:.2f}; the "
-        f"largest weight has {importance.largest_share:.2%} of all)."
+        f"(Pareto k = {importance.pareto_k:.2f}; the largest weight has "
+        f"{importance.largest_share:.2%} of all)."
     ]
     if importance.partial:
         listed = ", ".join(map(str, importance.partial))
-        lines.append(f"Proposals {listed} miss part of p's support, which the others reach.")
+        lines.append(f"Missing part of p's support, which others reach: proposals {listed}.")
     if not importance.trusted:
         lines.append("This result is NOT to be trusted: " + "; ".join(importance.warnings) + ".")
         lines.append(

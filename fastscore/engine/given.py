@@ -49,7 +49,7 @@ class GivenRun(Run):
     ) -> None:  # fmt: skip
         mixture = Mixture(
             family, (family,), np.ones(1), True, heuristic, normalized=normalized, tail=tail,
-            details=details,
+            terms_tail=tail, details=details,
         )  # fmt: skip
         cut = unit_tiling(len(x), family.d, 1, family.size, mixture.slot)
         stride = batch_stride(cut.block)

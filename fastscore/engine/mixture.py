@@ -43,6 +43,8 @@ class Mixture:
         Whether sums are to be divided by that of the weights.
     tail : int
         How many of the largest weights are kept.
+    terms_tail : int
+        How many of the units' largest terms are kept.
     details : bool
         Whether sums of scores are kept apart for each proposal.
     """
@@ -58,6 +60,7 @@ class Mixture:
     weight_control: bool = False
     normalized: bool = False
     tail: int = 0
+    terms_tail: int = 0
     details: bool = False
 
     @property
@@ -143,7 +146,8 @@ class Mixture:
                 self.draws, at["draws"], self.random, at["aliases"], at["samplers"], at["packed"],
                 len(self.proposals), len(self._arrays["groups"]), at["groups"],
                 self.heuristic.address, at["options"], self.parts, self.controls,
-                self.control_columns - self.controls, 0, 0, self.tail, self._adding, self.details,
+                self.control_columns - self.controls, 0, 0, self.tail, self._adding,
+                self.details, self.terms_tail,
             ],
             dtype=np.int64,
         )  # fmt: skip

@@ -172,6 +172,8 @@ class UnitMoments(Moments):
         Whence samples come.
     largest : ndarray
         The largest log-weights, in descending order.
+    largest_terms : ndarray
+        The largest logarithms of the units' ‖F‖, in descending order.
     scale : float
         What results of these sums are to be multiplied by: 1 unless weights are extreme.
     level : float
@@ -182,6 +184,7 @@ class UnitMoments(Moments):
 
     mixture: Mixture
     largest: np.ndarray
+    largest_terms: np.ndarray
     scale: float
     level: float
     raw: np.ndarray

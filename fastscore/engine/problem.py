@@ -130,16 +130,17 @@ class Problem:
         """A row to work in per worker."""
         if self.mixture is None:
             return aligned(workers, self._tail_at)
-        made = aligned(workers, self._tail_at + 1 + self.mixture.tail)
-        made[:, self._tail_at] = 0
+        tails = self._tail_at, self._tail_at + 1 + self.mixture.tail
+        made = aligned(workers, tails[1] + 1 + self.mixture.terms_tail)
+        made[:, tails] = 0  # none is kept yet
         return made
 
-    def largest_weights(self, workspaces: np.ndarray) -> np.ndarray:
-        """The largest log-weights that workers have met, in descending order."""
+    def largest(self, workspaces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The largest log-weights and log-terms that workers have met, in descending order."""
         assert self.mixture is not None
-        tails = workspaces[:, self._tail_at :]
-        kept = [tail[1 : 1 + int(tail[0])] for tail in tails]
-        return np.sort(np.concatenate(kept))[::-1][: self.mixture.tail]
+        weights = workspaces[:, self._tail_at :]
+        terms = weights[:, 1 + self.mixture.tail :]
+        return _merged(weights, self.mixture.tail), _merged(terms, self.mixture.terms_tail)
 
     def products_by_fold(self) -> np.ndarray:
         """Zeroed room for products, a row per fold."""
@@ -176,3 +177,9 @@ class Problem:
         table[blocks.D] = family.d
         table[blocks.STRIDE] = stride_of(family.d)
         return table
+
+
+def _merged(tails: np.ndarray, most: int) -> np.ndarray:
+    """The largest of what several have kept, their number before them."""
+    kept = [tail[1 : 1 + int(tail[0])] for tail in tails]
+    return np.sort(np.concatenate(kept))[::-1][:most]

@@ -55,13 +55,13 @@ class Run(ABC):
         if mixture is None:
             return Moments(self.sums, self.reference)
         driver.level(problem.table, self.sums)
-        largest = problem.largest_weights(self.workspaces)
+        largest, terms = problem.largest(self.workspaces)
         level, sums = float(self.sums[0, blocks.LEVEL]), self.sums
         scale = 1.0 if mixture.normalized else 2.0 ** np.clip(256.0 * level, -1100, 1023)
         if mixture.controls or mixture.weight_control:
             scale, sums = 1.0, sums.copy()  # controls know the weights themselves only
             driver.level_to_zero(problem.table, sums)
-        return UnitMoments(sums, self.reference, mixture, largest, scale, level, self.sums)
+        return UnitMoments(sums, self.reference, mixture, largest, terms, scale, level, self.sums)
 
     @cached
     def products(self) -> Products | None:

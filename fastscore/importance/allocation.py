@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from fastscore.engine.tiles import FOLDS
 
-#: Samples of a unit at most: shares that no unit so small meets exactly are rounded.
+#: Samples of a unit at most.
 _LARGEST_UNIT = 1000
-#: Units that a run should have at least, if its n allows that.
-_UNITS = 1000
-#: Samples that may form a single unit, where given counts have no common divisor.
-_ONE_UNIT = 10_000
+#: Relative errors of shares that are met, and of those that are met well enough.
+_EXACT, _CLOSE = 1e-9, 0.01
+#: Samples that may form few units, where given counts have no large common divisor.
+_ONE_UNIT = 100
 
 
 def as_allocation(value: Any, count: int) -> np.ndarray:
@@ -47,34 +46,22 @@ def as_allocation(value: Any, count: int) -> np.ndarray:
 def units_of_shares(shares: np.ndarray, n: int) -> tuple[np.ndarray, int]:
     """Samples of each proposal in a unit, and units: at least n samples, in given shares.
 
-    The smallest unit that meets the shares exactly is taken, if it is small; else they are rounded
-    to parts of a unit of up to 1,000 samples, each proposal getting one at least.
+    The smallest unit that meets the shares exactly is taken, if n has room for ten of it; else the
+    smallest that meets each to one part in a hundred, or as well as units of up to 1,000 samples
+    can.
     """
     share = np.asarray(shares, dtype=np.float64) / np.sum(shares, dtype=np.float64)
-    most = max(min(_LARGEST_UNIT, n // FOLDS), len(share))
-    fractions = [Fraction(s).limit_denominator(_LARGEST_UNIT) for s in share]
-    size = math.lcm(*(fraction.denominator for fraction in fractions))
-    if size <= most and np.allclose([float(f) for f in fractions], share, rtol=1e-9, atol=0):
-        counts = np.array([int(fraction * size) for fraction in fractions])
-    else:
-        size = max(min(_LARGEST_UNIT, n // _UNITS), 2 * len(share))
-        counts = _rounded(share, size)
+    sizes = np.arange(len(share), max(min(_LARGEST_UNIT, n // FOLDS), len(share)) + 1)
+    counts = np.maximum(np.rint(sizes[:, None] * share), 1).astype(int)
+    errors = np.abs(counts / counts.sum(axis=1, keepdims=True) / share - 1).max(axis=1)
+    good = errors < _EXACT if errors.min() < _EXACT else errors < _CLOSE
+    counts = counts[np.argmax(good) if good.any() else np.argmin(errors)]
     return counts, max(1, -(-n // int(counts.sum())))
 
 
 def units_of_counts(counts: np.ndarray) -> tuple[np.ndarray, int]:
-    """The same of given counts; without a common divisor that makes units they are rounded."""
+    """The same of given counts; many without a common divisor that makes units are rounded."""
     divisor = math.gcd(*counts.tolist())
     if divisor >= FOLDS or counts.sum() <= _ONE_UNIT:
         return counts // divisor, divisor
     return units_of_shares(counts, int(counts.sum()))
-
-
-def _rounded(share: np.ndarray, size: int) -> np.ndarray:
-    """Whole numbers near ``share * size``, none of them 0, of sum ``size`` (largest remainders)."""
-    counts = np.maximum(np.floor(share * size), 1).astype(int)
-    left = size - int(counts.sum())
-    order = np.argsort(counts - share * size)
-    if left > 0:
-        counts[order[:left]] += 1
-    return counts

@@ -27,7 +27,7 @@ _OFF = 4.5
 _EVEN = 0.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnostics:
     """Of the importance weights ``W`` of a run, of mean 1 over its samples.
 
@@ -40,7 +40,7 @@ class Diagnostics:
         Shape of the generalised Pareto distribution fitted to the largest weights [1]_; infinite
         where these are too few to tell.
     threshold : float
-        Above it the error bars are not to be trusted: ``min(1 − 1/log₁₀ n, 0.7)`` [1]_.
+        Above it averages are not to be trusted: ``min(1 − 1/log₁₀ n, 0.7)`` [1]_.
     partial : tuple of int
         Proposals that miss part of p's support.
 
@@ -112,9 +112,18 @@ class Diagnostics:
         """Shape of the tail of weights."""
         return psis.pareto_k(self.tail, self.n)
 
+    @cached
+    def pareto_k_terms(self) -> float:
+        """Shape of the tail of what is averaged, the units' ``‖Σ W (f − ref) s‖``.
+
+        Near 0.7 error bars are too small already (above 0.5 there is no variance in the limit);
+        weights may have heavier tails where f is zero, and lighter ones where it is large.
+        """
+        return psis.pareto_k(self.moments.largest_terms, self.moments.n)
+
     @property
     def threshold(self) -> float:
-        """Largest shape with which error bars can be trusted."""
+        """Largest shape with which an average can be trusted."""
         return psis.threshold(self.n)
 
     @cached
@@ -187,13 +196,29 @@ class Diagnostics:
             yield f"one sample has {self.largest_share:.0%} of all weight"
         if self.pareto_k > self.threshold and self.ess < _EVEN * self.n:
             yield (
-                f"the weights' tail is too heavy: Pareto k = {self.pareto_k:.3f}, above "
-                f"{self.threshold:.3f}"
+                f"the weights' tail is too heavy: Pareto k = {self.pareto_k:.2f}, above "
+                f"{self.threshold:.2f}"
+            )
+        most = psis.threshold(self.moments.n)
+        if most < self.pareto_k_terms < math.inf:
+            yield (
+                "what is averaged has too heavy a tail for its error bars: Pareto k = "
+                f"{self.pareto_k_terms:.2f}, above {most:.2f}"
             )
         off = abs(self.mean_weight - 1)
         clipped = self.moments.mixture.log_clip < math.inf
         if not clipped and off > _OFF * self.mean_weight_stderr + 1e-9:
-            yield f"the mean weight is {self.mean_weight:.4g}, and 1 is expected: samples miss mass"
+            yield (
+                f"the mean weight is {self.mean_weight:.3g}, and 1 is expected: samples miss a "
+                "part of p, where f may be anything"
+            )
+
+    def __repr__(self) -> str:
+        verdict = "trusted" if self.trusted else "NOT to be trusted: " + "; ".join(self.warnings)
+        return (
+            f"<Diagnostics of {self.n:,} weighted samples: ESS {self.ess:,.0f}, Pareto k "
+            f"{self.pareto_k:.2f}, largest weight {self.largest_share:.2%} of all, {verdict}>"
+        )
 
     def plot(self, axes: Any = None) -> Any:
         """Draw the largest weights, and each proposal's share of samples, weight and variance.

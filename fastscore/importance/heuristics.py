@@ -112,7 +112,7 @@ def _finish(target, total, rows, top):
 
 @tile_kernel(WEIGH)
 def balance(options, densities, count, own, rows, stride, out):
-    """``w_j = c_j / Σ c`` (Veach and Guibas 1995, eq. 14): ``W = p / Σ c``."""
+    """``w_j = c_j / Σ c`` (Veach 1997, equation 9.8): ``W = p / Σ c``."""
     target, total, top = _start(options, densities, count, rows, stride, out)
     whole = count // 4 * 4
     for j in range(0, whole, 4):
@@ -124,7 +124,7 @@ def balance(options, densities, count, own, rows, stride, out):
 
 @tile_kernel(WEIGH)
 def power(options, densities, count, own, rows, stride, out):
-    """``w_j = c_j^β / Σ c^β`` (Veach and Guibas 1995, section 4): ``W = p c_j^(β − 1) / Σ c^β``."""
+    """``w_j = c_j^β / Σ c^β`` (Veach 1997, section 9.2): ``W = p c_j^(β − 1) / Σ c^β``."""
     target, total, top = _start(options, densities, count, rows, stride, out)
     beta = options[count]
     for j in range(count):
@@ -143,7 +143,7 @@ def _favour(log_q, log_count, top, rows, power, target):
 
 @tile_kernel(WEIGH)
 def cutoff(options, densities, count, own, rows, stride, out):
-    """The balance heuristic among ``c_j ≥ α max c`` (Veach and Guibas 1995, section 4)."""
+    """The balance heuristic among ``c_j ≥ α max c`` (Veach 1997, section 9.2)."""
     target, total, top = _start(options, densities, count, rows, stride, out)
     log_alpha = options[count]
     for j in range(count):
@@ -163,8 +163,7 @@ def _exclude(log_q, log_count, top, rows, log_alpha, target):
 
 @tile_kernel(WEIGH)
 def maximum(options, densities, count, own, rows, stride, out):
-    """``w_j = 1`` where c_j is the largest, of equals the first (Veach and Guibas 1995, section
-    4)."""
+    """``w_j = 1`` where c_j is the largest, of equals the first (Veach 1997, section 9.2)."""
     target, ties, top = _start(options, densities, count, rows, stride, out)
     for j in range(own):
         _add_tie(vector(offset(densities, j * stride), rows), options[j], top, rows, ties)

@@ -20,6 +20,8 @@ from fastscore.importance.proposals import Proposals
 
 #: What tells the pilot's random streams from others of the seed.
 _STREAM = 2
+#: Samples of a pilot by default.
+SAMPLES = 2000
 #: No share falls below this part of an equal one: what the pilot misjudged is still sampled.
 _FLOOR = 0.1
 #: Relative excess of V over its minimum, and steps, after which the search ends.
@@ -54,13 +56,14 @@ def with_best_shares(
     equal = Proposals(proposals.families, defensive=proposals.defensive)
     count = len(equal.families)
     if count == 1:
-        return replace(proposals, allocation=None)
-    x, index = equal.sample(p, proposals.pilot, rng=derived_seed(seed, _STREAM))
+        return replace(proposals, allocation=None, pilot=None)
+    samples = SAMPLES if proposals.pilot is None else proposals.pilot
+    x, index = equal.sample(p, samples, rng=derived_seed(seed, _STREAM))
     drawn = np.bincount(index, minlength=len(equal.members(p)))
-    x = x[p.log_prob(x) > -np.inf]
-    log_q = np.array([q.log_prob(x) for q in equal.members(p)])
+    x = x[p.log_density(x) > -np.inf]
+    log_q = np.array([q.log_density(x) for q in equal.members(p)])
     log_mixed = np.logaddexp.reduce(log_q + np.log(drawn / drawn.sum())[:, None])
-    log_weight = p.log_prob(x) - log_mixed
+    log_weight = p.log_density(x) - log_mixed
     squares = _squares(log_weight, evaluate(x), squared_scores(p, x, wrt), baseline)
     ratios = np.exp(log_q - log_mixed)
     least = _FLOOR / count
@@ -69,7 +72,8 @@ def with_best_shares(
     columns *= 1 - proposals.defensive
     if proposals.defensive:
         columns += proposals.defensive * ratios[count]
-    return replace(proposals, allocation=least + (1 - _FLOOR) * best_shares(squares, columns))
+    shares = least + (1 - _FLOOR) * best_shares(squares, columns)
+    return replace(proposals, allocation=shares, pilot=None)
 
 
 def squared_scores(p: Family, x: np.ndarray, wrt: Collection[str]) -> np.ndarray:

@@ -48,22 +48,26 @@ class Proposals:
         The proposals q_j: of any family, whose samples have p's dimension and type.  Together they
         must cover p's support.
     allocation : array_like or "pilot", optional
-        Shares of the samples, equal by default.  Whole numbers are counts if ``n`` is left out,
-        which is then their sum.  With ``"pilot"`` the shares that minimise the total variance of
-        the gradient, as far as ``pilot`` samples of their own tell; fresh ones follow, so that
-        nothing is biased.
+        Shares of the samples, equal by default.  Samples come in *units* that hold each proposal
+        in its exact proportion, such as 3 and 1 samples; shares that no unit of up to 1,000 samples
+        meets are rounded, and so are more than 100 counts whose common divisor is below 10.  Whole
+        numbers are counts if ``n`` is left out, which is then about their sum.  With ``"pilot"``
+        the shares that minimise the total variance of the gradient, as far as ``pilot`` samples of
+        their own tell; fresh ones follow, so that nothing is biased.
     heuristic : str
         How proposals share the weight of a sample at x, ``Σ_j w_j(x) = 1``; with
         ``c_j = n_j q_j(x)``:
 
-        ``"balance"``   ``c_j / Σ c``: a sample weighs ``p/q̄`` [1]_, q̄ being the mixture of all;
-        ``"power"``     ``c_j^β / Σ c^β`` [1]_;
-        ``"cutoff"``    balance among those with ``c_j ≥ α max c`` [1]_;
-        ``"maximum"``   1 for the largest c_j, of equals the first [1]_;
-        ``"constant"``  ``w_j``, whatever x: safe only if every q_j covers p [2]_;
+        ``"balance"``   ``c_j / Σ c``: a sample weighs ``p/q̄``, with ``q̄ = Σ n_j q_j / n``
+        (equation 9.8 of [1]_);
+        ``"power"``     ``c_j^β / Σ c^β`` (section 9.2 of [1]_, as the next two);
+        ``"cutoff"``    balance among those with ``c_j ≥ α max c``;
+        ``"maximum"``   1 for the largest c_j, of equals the first;
+        ``"constant"``  ``w_j``, whatever x: safe only if every q_j covers p (scheme N1 of [2]_);
         ``"optimal"``   balance, with control variates ``q_j/q̄ − 1`` whose coefficients are
-        cross-fitted for each coordinate and for the value [3]_;
-        ``"mixture"``   each sample draws its proposal at random, and weighs ``p/q̄`` [1]_.
+        cross-fitted for each coordinate and for the value: of least variance [3]_;
+        ``"mixture"``   the one-sample model of [1]_: each sample draws its proposal at random, and
+        weighs ``p/q̄``.
     beta : float, optional
         β of ``"power"``, 2 by default.
     alpha : float, optional
@@ -72,7 +76,7 @@ class Proposals:
         w_j of ``"constant"``, of sum 1; equal by default.
     defensive : float
         Share of samples from p itself, which becomes the last of the proposals.  Weights then
-        stay below its inverse [4]_.
+        stay below its inverse [4]_ (not those of ``"constant"``).
     self_normalized : bool
         Divide by the sum of weights.  Biased, by O(1/n), and labelled so.
     clip : float, optional
@@ -83,8 +87,8 @@ class Proposals:
         ``p s/q̄``.
     covering : bool
         Declares that every proposal covers whatever matters of p, which ``"constant"`` needs.
-    pilot : int
-        Samples of the pilot.
+    pilot : int, optional
+        Samples of the pilot that ``allocation="pilot"`` takes, 2,000 by default.
 
     Raises
     ------
@@ -93,12 +97,13 @@ class Proposals:
 
     References
     ----------
-    .. [1] E. Veach and L. J. Guibas, Optimally combining sampling techniques for Monte Carlo
-       rendering, SIGGRAPH 1995, equation 14 and section 4; the one-sample model, section 3.4.
+    .. [1] E. Veach, Robust Monte Carlo methods for light transport simulation, PhD thesis,
+       Stanford 1997, chapter 9; with L. J. Guibas, Optimally combining sampling techniques for
+       Monte Carlo rendering, SIGGRAPH 1995.
     .. [2] V. Elvira, L. Martino, D. Luengo and M. F. Bugallo, Generalized multiple importance
-       sampling, Statistical Science 34 (2019), scheme N1.
+       sampling, Statistical Science 34 (2019).
     .. [3] I. Kondapaneni et al., Optimal multiple importance sampling, ACM Transactions on Graphics
-       38 (2019), equation 17.
+       38 (2019).
     .. [4] A. Owen and Y. Zhou, Safe and effective importance sampling, JASA 95 (2000).
     """
 
@@ -113,7 +118,7 @@ class Proposals:
     clip: float | None = None
     control_variates: Any = None
     covering: bool = False
-    pilot: int = 2000
+    pilot: int | None = None
 
     def __post_init__(self) -> None:
         given: Any = self.families
@@ -132,7 +137,10 @@ class Proposals:
         checks.one_of("heuristic", self.heuristic, HEURISTICS)
         if self.allocation is not None and not self.by_pilot:
             object.__setattr__(self, "allocation", as_allocation(self.allocation, len(given)))
-        checks.count("pilot", self.pilot)
+        if self.pilot is not None:
+            checks.count("pilot", self.pilot)
+            if not self._by_pilot:
+                raise ValueError(f"pilot={self.pilot!r} needs allocation='pilot': leave it out")
         self._check_options()
 
     @property
@@ -170,7 +178,7 @@ class Proposals:
         if self.controls and self.heuristic not in _BALANCED:
             raise ValueError(
                 f"control_variates={self.control_variates!r} needs weights p/q̄: "
-                f"heuristic='balance' or 'mixture', not {self.heuristic!r}"
+                f"heuristic='balance', 'optimal' or 'mixture', not {self.heuristic!r}"
             )
         if self.controls and (self.self_normalized or self.clip is not None):
             raise ValueError(
@@ -278,6 +286,7 @@ class Proposals:
             weight_control="target" in self.controls,
             normalized=self.self_normalized,
             tail=psis.tail_length(units * draws) + 1,
+            terms_tail=psis.tail_length(units) + 1,
         ), units  # fmt: skip
 
     def _options(self, count: int) -> list[float]:
@@ -328,6 +337,6 @@ def _number(name: str, value: Any, least: float, most: float, *, least_too: bool
         and (least < value < most or (least_too and value == least))
     )
     if not inside:
-        bound = f"from {least}" if least_too else f"above {least}"
+        bound = f"of at least {least}" if least_too else f"above {least}"
         upper = "" if most == math.inf else f" and below {most}"
         raise ValueError(f"{name}={value!r}: give a number {bound}{upper}")

@@ -58,6 +58,7 @@ from fastscore.engine.units.layout import (
     TAIL,
     TAIL_AT,
     TARGET,
+    TERMS_TAIL,
     WEIGHT,
     WEIGHT_SQUARED,
     WEIGHT_VALUE,
@@ -70,7 +71,7 @@ from fastscore.engine.units.layout import (
 )
 from fastscore.engine.units.levels import rise
 from fastscore.engine.units.tail import keep_largest
-from fastscore.engine.vecmath import exp
+from fastscore.engine.vecmath import exp, log
 
 
 @reduction
@@ -324,8 +325,34 @@ def absorb_units(table, workspace, rows, slot, products):
     extras[WEIGHT_VALUE] += g
     controls = offset(extras, EXTRAS + mixture[PARTS] * part_size(mixture, size))
     _add_controls(table, mixture, s, rows, controls)
+    _keep_largest_terms(table, mixture, workspace, f, rows, slot)
     if table[PRODUCTS] != NO_PRODUCTS:
         add_tile_products(table, workspace, w_of(table, workspace), s, f, True, rows, products)
+
+
+@plain
+def _keep_largest_terms(table, mixture, workspace, f, rows, slot):
+    """Keep the units with the largest ``log ‖F‖``."""
+    norm, stride = vector(ww_of(table, workspace), rows), table[STRIDE]
+    for t in range(rows):
+        norm[t] = 0.0
+    for j in range(table[SIZE]):
+        _add_square(vector(offset(f, j * stride), rows), norm, rows)
+    _log_root(norm, rows, max(slot[LEVEL], -1e300) * STEP)
+    tail = offset(workspace, mixture[TAIL_AT] + 1 + mixture[TAIL])
+    keep_largest(norm, rows, _largest(norm, rows), tail, mixture[TERMS_TAIL])
+
+
+@elementwise
+def _add_square(values, out, rows):
+    for t in range(rows):
+        out[t] += values[t] * values[t]
+
+
+@elementwise
+def _log_root(values, rows, shift):
+    for t in range(rows):
+        values[t] = 0.5 * log(values[t]) + shift
 
 
 @plain
