@@ -107,9 +107,13 @@ def standard_error(terms):
     return np.sqrt(np.sum((terms - terms.mean(0)) ** 2, axis=0) / (units * (units - 1)))
 
 
-def coefficients(f, F, s, folds, baseline, direct=False):
-    """b, of shape (n, P): what multiplies the score of each sample."""
+def coefficients(f, F, s, folds, baseline, direct=False, weights=None):
+    """b, of shape (n, P): what multiplies the score of each sample.
+
+    Under weights, of which f are multiples, a mean is a sum of these over one of the weights.
+    """
     n = len(f)
+    weights = np.ones(n) if weights is None else weights
     if baseline is None or (n == 1 and isinstance(baseline, str)):
         return np.zeros_like(s)
     if not isinstance(baseline, str):
@@ -119,11 +123,16 @@ def coefficients(f, F, s, folds, baseline, direct=False):
     b = np.empty_like(s)
     for k in np.unique(folds):
         others = folds != k
-        mean = f[others].mean() if others.any() else 0.0
+        mean = weighted_mean(f[others], weights[others])
         b[~others] = mean
         if baseline != "mean" and others.sum() > 10:
             b[~others] = shrunk_optimum(F[others], s[others], mean, pooled=baseline == "scalar")
     return b
+
+
+def weighted_mean(f, weights):
+    """0 if there is none."""
+    return f.sum() / weights.sum() if weights.any() else 0.0
 
 
 def shrunk_optimum(F, s, mean, pooled):
@@ -151,12 +160,13 @@ def centred(a):
 # --- the matrix baseline: F is regressed on the whole score ---
 
 
-def matrix_terms(f, F, s, folds):
+def matrix_terms(f, F, s, folds, weights=None):
     """``F_i − C_{−k} s_i`` of each sample, ``C_{−k} = m + λ (Ĉ − m)`` from the other folds."""
     terms = np.empty_like(F)
+    weights = np.ones(len(f)) if weights is None else weights
     for k in np.unique(folds):
         others = folds != k
-        mean = f[others].mean() if others.any() else 0.0
+        mean = weighted_mean(f[others], weights[others])
         c = mean * np.eye(s.shape[1])
         if others.sum() > 10:
             c += shrunk_regression(F[others] - mean * s[others], s[others])
@@ -191,6 +201,119 @@ def shrunk_regression(F, s):
         rate = np.where(cost > 0, delta / (delta + cost), 1)
         doubt = np.where(cost > 0, residual / (residual + delta / n), 0)
     return (rate * np.maximum(1 - (10 + 2 * rank) / n * doubt, 0))[:, None] * slope
+
+
+# --- importance sampling from J proposals; log_p is (n,), log_q is (J, n), index says whose ---
+
+
+def heuristic_weights(heuristic, log_q, counts, beta=2.0, alpha=0.1, weights=None):
+    """``log w_j(x_i)`` of shape (J, n), from ``c_j = n_j q_j`` relative to the largest of them.
+
+    Of equally large ones "maximum" takes the last.
+    """
+    log_c = np.log(counts)[:, None] + log_q
+    log_c = log_c - log_c.max(axis=0)
+    with np.errstate(divide="ignore"):
+        if heuristic == "constant":
+            weights = np.full(len(log_q), 1 / len(log_q)) if weights is None else weights
+            return np.repeat(np.log(weights)[:, None], log_q.shape[1], axis=1)
+        if heuristic == "maximum":
+            last = len(log_q) - 1 - np.argmax(log_c[::-1], axis=0)
+            return np.log(np.arange(len(log_q))[:, None] == last)
+        if heuristic == "power":
+            log_c = beta * log_c
+        if heuristic == "cutoff":
+            log_c = np.where(log_c >= np.log(alpha), log_c, -np.inf)
+        return log_c - np.log(np.exp(log_c).sum(axis=0))
+
+
+def importance_weights(heuristic, log_p, log_q, counts, index, clip=None, **options):
+    """``W_i = w_j(x_i)/n_j · p(x_i)/q_j(x_i)`` of shape (n,), j the proposal that x_i came from.
+
+    Of the mixture ``q̄ = Σ α_j q_j``, from which all came, ``W_i = p/q̄``.  Counts are those of a
+    unit, whose samples have weights with a sum of mean 1; ``M W_i`` is cut at ``clip``.
+    """
+    counts = np.asarray(counts)
+    if heuristic == "mixture":
+        log_w = log_p - log_mixture(log_q, counts)
+        size = 1
+    else:
+        each = np.arange(len(index))
+        log_w = heuristic_weights(heuristic, log_q, counts, **options)[index, each]
+        log_w = log_w - np.log(counts)[index] + log_p - log_q[index, each]
+        size = counts.sum()
+    w = np.exp(log_w)
+    return w if clip is None else np.minimum(w, clip / size)
+
+
+def log_mixture(log_q, counts):
+    """``log q̄ = log Σ n_j q_j/N``, of shape (n,)."""
+    log_c = np.log(counts / np.sum(counts))[:, None] + log_q
+    top = log_c.max(axis=0)
+    return top + np.log(np.exp(log_c - top).sum(axis=0))
+
+
+def control_columns(log_p, log_q, counts, which):
+    """Columns of mean 0 under q̄: ``q_j/q̄ − 1`` of each proposal, ``p/q̄ − 1``; (n, columns)."""
+    log_q_bar = log_mixture(log_q, counts)
+    rows = [*log_q] * ("proposals" in which) + [log_p] * ("target" in which)
+    return np.exp(np.array(rows) - log_q_bar).T - 1
+
+
+@dataclass(frozen=True)
+class Units:
+    """Sums over units: of ``W f``, of ``F = W (f s + direct)``, of ``W s`` and of W."""
+
+    value: np.ndarray
+    F: np.ndarray
+    S: np.ndarray
+    W: np.ndarray
+
+
+def unit_sums(W, f, s, size, direct=0.0):
+    """Of ``size`` samples each, one unit behind the other."""
+
+    def summed(terms):
+        return terms.reshape(-1, size, *terms.shape[1:]).sum(axis=1)
+
+    W = W[:, None]
+    terms = W * (f[:, None] * s + direct)
+    return Units(summed(W[:, 0] * f), summed(terms), summed(W * s), summed(W[:, 0]))
+
+
+def importance_estimate(units, folds, baseline, self_normalized=False):
+    """``ĝ = (1/U) Σ_u (F_u − b_{−k} S_u)``, or ``Σ (F_u − b S_u) / Σ W_u``; folds label units.
+
+    A ratio's error is that of ``(t_u − ĝ W_u)/W̄``.
+    """
+    total = units.W.mean() if self_normalized else 1.0
+
+    def with_error(t):
+        mean, W = t.mean(0) / total, units.W.reshape(-1, *[1] * (t.ndim - 1))
+        return mean, standard_error((t - mean * W) / total if self_normalized else t)
+
+    terms = unit_terms(units, folds, baseline, self_normalized)
+    (value, value_stderr), (grad, stderr) = with_error(units.value), with_error(terms)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = with_error(units.F)[1] ** 2 / stderr**2
+    return Estimate(value, value_stderr, grad, stderr, ratio)
+
+
+def unit_terms(units, folds, baseline, self_normalized=False):
+    """``F_u − b_{−k} S_u``, of shape (U, P).  The mean of the other folds is ``Σ W f / Σ W``.
+
+    Self-normalised, the baseline "mean" is the value itself: then ĝ is the gradient of the
+    self-normalised value.
+    """
+    if baseline == "mean" and self_normalized:
+        baseline = units.value.mean() / units.W.mean()
+    if baseline == "matrix" and len(units.W) > 1:
+        return matrix_terms(units.value, units.F, units.S, folds, units.W)
+    b = coefficients(
+        units.value, units.F, units.S, folds, "mean" if baseline == "matrix" else baseline,
+        direct=True, weights=units.W,
+    )  # fmt: skip
+    return units.F - b * units.S
 
 
 # --- random streams, in Python's integers ---
