@@ -156,7 +156,7 @@ class Estimate:
 
     def _with_products(self, wanted: int) -> Products:
         """Products of scores: those kept, or of the same samples run again."""
-        if isinstance(self._moments, UnitMoments) and self._moments.level != 0:
+        if isinstance(self._moments, UnitMoments) and self._moments.extreme:
             raise ValueError(
                 "the importance weights are too extreme for products of scores, which "
                 "baseline='matrix' and covariance() need: bring the proposals nearer to p"

@@ -170,9 +170,9 @@ def gradient(
         assert isinstance(again.moments, UnitMoments)
         return again.moments
 
-    def estimate(stopped: str) -> Estimate:
+    def estimate(stopped: str, moments: Moments | ExactMoments) -> Estimate:
         return Estimate(
-            p, wrt, run.moments, baseline,
+            p, wrt, moments, baseline,
             seed=seed, nonfinite_policy=integrand.nonfinite,
             direct=integrand.direct is not None, stopped=stopped, threads=run.workers,
             seconds=time.perf_counter() - start, products=run.products,
@@ -185,21 +185,23 @@ def gradient(
         with progress_bar(run.problem.cut.n * run.problem.draws, progress) as advance:
             run.rounds(advance)
     except KeyboardInterrupt:
-        raise Interrupted(estimate("interrupted") if run.usable else None) from None
+        partly = estimate("interrupted", run.moments) if run.usable else None
+        raise Interrupted(partly) from None
     if run.failed:
         _raise_failure(run, integrand, args)
-    _check_moments(run.moments)
+    moments = run.moments
+    _check_moments(moments)
     if estimator == "exact":
-        return estimate("enumerated")
-    if run.moments.n == 1:
+        return estimate("enumerated", moments)
+    if moments.n == 1:
         unit = "one sample" if sources is None else "one unit of proposals"
         warnings.warn(
-            f"n={run.moments.samples}: no standard error can be estimated from {unit}, and no "
+            f"n={moments.samples}: no standard error can be estimated from {unit}, and no "
             "baseline used",
             RuntimeWarning,
             stacklevel=2,
         )
-    return estimate("n")
+    return estimate("n", moments)
 
 
 def evaluate(plan: Plan, x: np.ndarray, unit: str = "sample") -> np.ndarray:
@@ -302,6 +304,15 @@ def _check_moments(moments: Moments | ExactMoments) -> None:
     """Refuse sums that overflowed, or were spoilt by the direct term."""
     if moments.n == 0:
         raise ValueError("f is not finite at any sample: nothing is left to estimate from")
+    if (
+        isinstance(moments, UnitMoments)
+        and moments.mixture.normalized
+        and not moments.weights.any()
+    ):
+        raise ValueError(
+            "every importance weight is zero, and self_normalized=True would divide by their sum: "
+            "bring the proposals nearer to p"
+        )
     if moments.nonfinite == 0 and not moments.finite:
         raise ValueError(
             "the sums of f² s² are not finite although f is: f is too large for float64 "

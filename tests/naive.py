@@ -209,16 +209,18 @@ def shrunk_regression(F, s):
 def heuristic_weights(heuristic, log_q, counts, beta=2.0, alpha=0.1, weights=None):
     """``log w_j(x_i)`` of shape (J, n), from ``c_j = n_j q_j`` relative to the largest of them.
 
-    Of equally large ones "maximum" takes the last.
+    Of equally large ones, to rounding, "maximum" takes the last.
     """
     log_c = np.log(counts)[:, None] + log_q
-    log_c = log_c - log_c.max(axis=0)
+    top = log_c.max(axis=0)
+    log_c = log_c - top
     with np.errstate(divide="ignore"):
         if heuristic == "constant":
             weights = np.full(len(log_q), 1 / len(log_q)) if weights is None else weights
             return np.repeat(np.log(weights)[:, None], log_q.shape[1], axis=1)
         if heuristic == "maximum":
-            last = len(log_q) - 1 - np.argmax(log_c[::-1], axis=0)
+            largest = log_c >= -1e-13 * (1 + np.abs(top))
+            last = len(log_q) - 1 - np.argmax(largest[::-1], axis=0)
             return np.log(np.arange(len(log_q))[:, None] == last)
         if heuristic == "power":
             log_c = beta * log_c

@@ -19,6 +19,15 @@ from fastscore.engine.mixture import Mixture
 from fastscore.engine.units import layout
 
 
+def sums_of_others(folds: np.ndarray) -> np.ndarray:
+    """For each fold the sum of the others: not all less its own, where a fold that dominates would
+    leave nothing but its rounding errors."""
+    before, after = np.zeros_like(folds), np.zeros_like(folds)
+    np.cumsum(folds[:-1], axis=0, out=before[1:])
+    np.cumsum(folds[:0:-1], axis=0, out=after[-2::-1])
+    return before + after
+
+
 @dataclass(frozen=True)
 class Moments:
     """Sums of one run.
@@ -80,12 +89,9 @@ class Moments:
     @cached
     def means_of_others(self) -> np.ndarray:
         """Mean of w in all folds but each; that of f = 0 if there is nothing in them."""
-        w, weights = self.w_by_fold, self.weights
-        others = weights.sum() - weights
-        if others.min() > 0:
-            return np.asarray((w.sum() - w) / others)
+        w, others = sums_of_others(np.array([self.w_by_fold, self.weights]).T).T
         means = np.full(len(w), -self.reference)
-        return np.divide(w.sum() - w, others, out=means, where=others > 0)
+        return np.divide(w, others, out=means, where=others > 0)
 
     @property
     def w_by_fold(self) -> np.ndarray:
@@ -246,6 +252,12 @@ class UnitMoments(Moments):
         the controls, of shape (folds, C, 1 + 2 P + 2 + controls)."""
         count = self.mixture.control_columns
         return self.sums[:, self._parts_end :].reshape(len(self.sums), count, -1)
+
+    @property
+    def extreme(self) -> bool:
+        """Whether weights are so large or small that their squares might over- or underflow."""
+        top = self.largest[:1]
+        return bool((np.isfinite(top) & (np.abs(top) > layout.STEP / 2)).any())
 
     @property
     def mean_weight(self) -> float:

@@ -96,6 +96,7 @@ def _add_weighted(params, x, weight, w, rows, d, stride, units, size):
 def _add_weighted_scores(x, weight, w, rows, loc, inverse, unit, s_loc, s_scale, f_loc, f_scale):
     for t in range(rows):
         z = (x[t] - loc) * inverse
+        z = z if weight[t] > 0.0 else 0.0
         by_loc = weight[t] * z * inverse
         by_scale = weight[t] * (z * z - 1.0) * unit
         s_loc[t] += by_loc

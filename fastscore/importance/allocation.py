@@ -13,8 +13,8 @@ from fastscore.engine.tiles import FOLDS
 _LARGEST_UNIT = 1000
 #: Relative errors of shares that are met, and of those that are met well enough.
 _EXACT, _CLOSE = 1e-9, 0.01
-#: Samples that may form few units, where given counts have no large common divisor.
-_ONE_UNIT = 100
+#: Samples of a unit that is small however few there are.
+_SMALL_UNIT = 100
 
 
 def as_allocation(value: Any, count: int) -> np.ndarray:
@@ -40,18 +40,21 @@ def as_allocation(value: Any, count: int) -> np.ndarray:
         )
     if not (np.isfinite(shares) & (shares > 0)).all():
         raise ValueError(f"allocation={value!r}: every share must be positive and finite")
-    return shares
+    return shares.copy()
 
 
 def units_of_shares(shares: np.ndarray, n: int) -> tuple[np.ndarray, int]:
     """Samples of each proposal in a unit, and units: at least n samples, in given shares.
 
-    The smallest unit that meets the shares exactly is taken, if n has room for ten of it; else the
-    smallest that meets each to one part in a hundred, or as well as units of up to 1,000 samples
-    can.
+    The smallest unit that meets the shares exactly is taken, if it is small or n has room for ten
+    of it; else the smallest that meets each to one part in a hundred, or as well as units of up to
+    1,000 samples can.
     """
-    share = np.asarray(shares, dtype=np.float64) / np.sum(shares, dtype=np.float64)
-    sizes = np.arange(len(share), max(min(_LARGEST_UNIT, n // FOLDS), len(share)) + 1)
+    if (shares == shares[0]).all():
+        return np.ones(len(shares), int), -(-n // len(shares))
+    share = shares / shares.sum()
+    room = max(n // FOLDS, _SMALL_UNIT, len(share))
+    sizes = np.arange(len(share), max(min(_LARGEST_UNIT, room), len(share)) + 1)
     counts = np.maximum(np.rint(sizes[:, None] * share), 1).astype(int)
     errors = np.abs(counts / counts.sum(axis=1, keepdims=True) / share - 1).max(axis=1)
     good = errors < _EXACT if errors.min() < _EXACT else errors < _CLOSE
@@ -62,6 +65,6 @@ def units_of_shares(shares: np.ndarray, n: int) -> tuple[np.ndarray, int]:
 def units_of_counts(counts: np.ndarray) -> tuple[np.ndarray, int]:
     """The same of given counts; many without a common divisor that makes units are rounded."""
     divisor = math.gcd(*counts.tolist())
-    if divisor >= FOLDS or counts.sum() <= _ONE_UNIT:
+    if divisor >= FOLDS or counts.sum() <= _SMALL_UNIT:
         return counts // divisor, divisor
     return units_of_shares(counts, int(counts.sum()))

@@ -17,6 +17,9 @@ from fastscore.engine.memory import offset, vector
 from fastscore.engine.units.layout import WEIGH
 from fastscore.engine.vecmath import exp_below, log
 
+#: Densities that differ by less, relative to their logarithms, are equal but for rounding.
+_TIE = 1e-13
+
 
 @plain
 def _start(options, densities, count, rows, stride, out):
@@ -99,7 +102,7 @@ def _add_above(log_q, log_count, top, rows, log_alpha, total):
 @elementwise
 def _add_tie(log_q, log_count, top, rows, total):
     for t in range(rows):
-        total[t] += 1.0 if log_q[t] + log_count == top[t] else 0.0
+        total[t] += 1.0 if log_q[t] + log_count >= top[t] - _TIE * abs(top[t]) - _TIE else 0.0
 
 
 @elementwise
@@ -163,9 +166,9 @@ def _exclude(log_q, log_count, top, rows, log_alpha, target):
 
 @tile_kernel(WEIGH)
 def maximum(options, densities, count, own, rows, stride, out):
-    """``w_j = 1`` where c_j is the largest, of equals the first (Veach 1997, section 9.2)."""
+    """``w_j = 1`` where c_j is the largest, of equals the last (Veach 1997, section 9.2)."""
     target, ties, top = _start(options, densities, count, rows, stride, out)
-    for j in range(own):
+    for j in range(own + 1, count):
         _add_tie(vector(offset(densities, j * stride), rows), options[j], top, rows, ties)
     column = vector(offset(densities, own * stride), rows)
     _select(column, options[own], ties, target, rows, top)
@@ -175,7 +178,8 @@ def maximum(options, densities, count, own, rows, stride, out):
 def _select(log_q, log_count, ties, target, rows, top):
     for t in range(rows):
         value = target[t] - top[t]
-        value = value if log_q[t] + log_count == top[t] else -math.inf
+        largest = log_q[t] + log_count >= top[t] - _TIE * abs(top[t]) - _TIE
+        value = value if largest else -math.inf
         top[t] = value if ties[t] == 0.0 else -math.inf
 
 

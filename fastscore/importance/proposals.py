@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,7 @@ class Proposals:
         (equation 9.8 of [1]_);
         ``"power"``     ``c_j^β / Σ c^β`` (section 9.2 of [1]_, as the next two);
         ``"cutoff"``    balance among those with ``c_j ≥ α max c``;
-        ``"maximum"``   1 for the largest c_j, of equals the first;
+        ``"maximum"``   1 for the largest c_j, of equals the last;
         ``"constant"``  ``w_j``, whatever x: safe only if every q_j covers p (scheme N1 of [2]_);
         ``"optimal"``   balance, with control variates ``q_j/q̄ − 1`` whose coefficients are
         cross-fitted for each coordinate and for the value: of least variance [3]_;
@@ -108,6 +108,7 @@ class Proposals:
     """
 
     families: Sequence[Family]
+    _: KW_ONLY
     allocation: Any = None
     heuristic: str = "balance"
     beta: float | None = None
@@ -139,7 +140,7 @@ class Proposals:
             object.__setattr__(self, "allocation", as_allocation(self.allocation, len(given)))
         if self.pilot is not None:
             checks.count("pilot", self.pilot)
-            if not self._by_pilot:
+            if not self.by_pilot:
                 raise ValueError(f"pilot={self.pilot!r} needs allocation='pilot': leave it out")
         self._check_options()
 
@@ -192,6 +193,10 @@ class Proposals:
         given = self.control_variates
         if given is None:
             return ("proposals",) if self.heuristic == "optimal" else ()
+        if not isinstance(given, (str, tuple, list)):
+            raise TypeError(
+                f"control_variates={given!r}: give 'proposals', 'target', or a tuple of both"
+            )
         names = (given,) if isinstance(given, str) else tuple(given)
         for name in names:
             checks.one_of("control_variates", name, CONTROL_VARIATES)
@@ -312,8 +317,10 @@ class Proposals:
         They are the very samples that ``fs.gradient(f, p, proposals=self, n=n, rng=rng)`` uses,
         those of each unit together.  Under ``"mixture"`` their proposals are unknown, and −1.
         """
+        if not isinstance(p, Family):
+            raise TypeError(f"p={p!r} is not a distribution: give one, such as fs.Normal(…)")
         self.check(p)
-        mixture, units = self.mixture(p, n)
+        mixture, units = self.mixture(p, None if n is None else checks.count("n", n))
         x = draw_units(mixture, cut_of(mixture, units), seed_of(rng))
         own = np.array([-1]) if mixture.random else mixture.own
         return x, np.tile(own, units)

@@ -24,8 +24,8 @@ _CONSTANT, _LEAVE_ONE_OUT, _FOLD_MEAN, _SCALAR, _COORDINATE = range(5)
 
 #: With this many units or fewer in the other folds their mean is used, not the optimum.
 _FEW = 10.0
-#: A variance of the score in the other folds so small a part of its mean square in all of them is
-#: what rounding leaves of their difference: 0/0 gives the mean.
+#: A variance of the score so small a part of its mean square is what rounding leaves of their
+#: difference: 0/0 gives the mean.
 _SINGULAR = 1e-13
 
 
@@ -156,10 +156,14 @@ def _solve(header: Any, scores: Any, means: Any, chosen: Any, kind: int, constan
     elif kind == _LEAVE_ONE_OUT:
         b[:] = w.sum() / total
     else:
-        all_scores = scores.sum(axis=0)
+        rest = np.empty(scores.shape[1:])
         for fold in range(folds):
+            rest[:] = 0.0
+            for other in range(folds):
+                if other != fold:
+                    rest += scores[other]
             others = total - units[fold]
-            _coefficients(all_scores, scores[fold], chosen, others, means[fold], kind, b[fold])
+            _coefficients(rest, chosen, others, means[fold], kind, b[fold])
     without = np.full(folds, -reference)
     for i in range(chosen.size):
         s = scores[:, :, chosen[i]]
@@ -174,7 +178,7 @@ def _solve(header: Any, scores: Any, means: Any, chosen: Any, kind: int, constan
 
 
 @plain
-def _coefficients(all_scores, own, chosen, others, mean, kind, b):
+def _coefficients(rest, chosen, others, mean, kind, b):
     """``b_{−k} = m + λ (b̂ − m)`` of one fold: all three from the other folds alone.
 
     With few units in them λ = 0 leaves their mean m, with none that of f = 0.
@@ -185,11 +189,11 @@ def _coefficients(all_scores, own, chosen, others, mean, kind, b):
     fs_all = ss_all = ff_all = rounding_all = 0.0
     for i in range(chosen.size):
         j = chosen[i]
-        s, f = all_scores[0, j] - own[0, j], all_scores[1, j] - own[1, j]
-        ss = all_scores[2, j] - own[2, j] - s * s / others
-        rounding = _SINGULAR * all_scores[2, j]
-        fs = all_scores[3, j] - own[3, j] - f * s / others
-        ff = all_scores[4, j] - own[4, j] - f * f / others
+        s, f = rest[0, j], rest[1, j]
+        ss = rest[2, j] - s * s / others
+        rounding = _SINGULAR * rest[2, j]
+        fs = rest[3, j] - f * s / others
+        ff = rest[4, j] - f * f / others
         if kind == _COORDINATE and ss > rounding:
             b[i] = _shrunk(fs, ss, ff, others, mean)
         fs_all, ss_all, ff_all = fs_all + fs, ss_all + ss, ff_all + ff

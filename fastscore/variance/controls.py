@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastscore.engine.moments import UnitMoments
+from fastscore.engine.moments import UnitMoments, sums_of_others
 from fastscore.engine.products import Products
 from fastscore.engine.units import layout
 from fastscore.variance.baselines import Solution, optimum, solve
@@ -42,13 +42,12 @@ def solve_with_controls(
     sums = _with_value(moments, chosen)
     controls, products = _centred_controls(moments, chosen)
     beta = np.zeros((len(sums), chosen.size + 1, controls.shape[1]))
+    rest, of_controls, of_products = map(sums_of_others, (sums, controls, products))
     for k in range(len(sums)):
         others = moments.n - moments.units[k]
         if others > _FEW:
-            rest = sums.sum(axis=0) - sums[k]
-            c, rest_products = controls.sum(axis=0) - controls[k], products.sum(0) - products[k]
             joint = moments.means_of_others[k] if baseline == "optimal" else None
-            _fit(b[k], beta[k], rest, c, rest_products, others, joint)
+            _fit(b[k], beta[k], rest[k], of_controls[k], of_products[k], others, joint)
     grad, variance = _gradient(sums, controls, products, b, beta, moments.n)
     grad[-1] += moments.reference
     stderr = np.sqrt(variance)

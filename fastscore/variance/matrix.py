@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastscore.engine.moments import Moments
+from fastscore.engine.moments import Moments, sums_of_others
 from fastscore.engine.products import Products
 
 #: Units in the other folds, beyond twice the rank of their scores, up to which λ is 0.
 _FEW = 10
-#: A variance in the other folds so small a part of the sum of squares in all of them is rounding.
+#: A variance so small a part of the sum of squares is rounding.
 _ROUNDING = 1e-13
 #: An eigenvalue of the scores' correlations so small a part of the largest is rounding.
 _SINGULAR = 1e-10
@@ -22,22 +22,30 @@ _SINGULAR = 1e-10
 def coefficients(moments: Moments, products: Products, chosen: np.ndarray) -> np.ndarray:
     """``C_{−k} = m + λ (Ĉ − m)`` of each fold from the others, of shape (folds, chosen, P)."""
     sums, units = moments.scores, moments.units
-    all_sums = sums.sum(axis=0)
-    all_scores, all_terms = products.scores.sum(axis=0), products.terms_scores.sum(axis=0)
+    rest = sums_of_others(sums)
     out = np.zeros((len(sums), chosen.size, products.size))
     for k, c in enumerate(out):
         others = units.sum() - units[k]
         c[np.arange(chosen.size), chosen] = moments.means_of_others[k]
         if others <= _FEW:
             continue
-        s, f, _, _, ff = all_sums - sums[k]
-        scores = all_scores - products.scores[k] - np.outer(s, s) / others
-        constant = np.diag(scores) <= _ROUNDING * np.diag(all_scores)
+        s, f, squares, _, ff = rest[k]
+        scores = _without(products.scores, k) - np.outer(s, s) / others
+        constant = np.diag(scores) <= _ROUNDING * squares
         scores[constant] = scores[:, constant] = 0.0
-        terms = (all_terms - products.terms_scores[k] - np.outer(f, s) / others)[chosen]
+        terms = (_without(products.terms_scores, k) - np.outer(f, s) / others)[chosen]
         spread = ff[chosen] - f[chosen] ** 2 / others
         regress(c, scores, terms, spread, others)
     return out
+
+
+def _without(folds: np.ndarray, k: int) -> np.ndarray:
+    """The sum of all folds but one."""
+    total = np.zeros(folds.shape[1:])
+    for other, fold in enumerate(folds):
+        if other != k:
+            total += fold
+    return total
 
 
 def regress(

@@ -121,11 +121,12 @@ def _count_nonfinite(table, w, rows, first, draws, slot):
 
 @elementwise
 def _add_draw(s, direct, weight, w, unit_s, unit_f, has_direct, rows):
-    """``S = W s`` and ``F = w S + W direct`` of one column to the units'."""
+    """``S = W s`` and ``F = w S + W direct`` of one column to the units', where W is not 0."""
     for t in range(rows):
-        score = weight[t] * s[t]
+        counts = weight[t] > 0.0
+        score = weight[t] * s[t] if counts else 0.0
         unit_s[t] += score
-        unit_f[t] += w[t] * score + (weight[t] * direct[t] if has_direct else 0.0)
+        unit_f[t] += w[t] * score + (weight[t] * direct[t] if has_direct and counts else 0.0)
 
 
 @reduction
@@ -133,14 +134,15 @@ def _add_details(s, direct, weight, w, has_direct, rows, sums, size, j):
     """Sums of S, F, S², F S, F² and W s² of one column."""
     a = b = c = e = g = h = 0.0
     for t in range(rows):
-        score = weight[t] * s[t]
-        term = w[t] * score + (weight[t] * direct[t] if has_direct else 0.0)
+        counts = weight[t] > 0.0
+        score = weight[t] * s[t] if counts else 0.0
+        term = w[t] * score + (weight[t] * direct[t] if has_direct and counts else 0.0)
         a += score
         b += term
         c += score * score
         e += term * score
         g += term * term
-        h += score * s[t]
+        h += score * (s[t] if counts else 0.0)
     sums[j] += a
     sums[size + j] += b
     sums[2 * size + j] += c
