@@ -108,6 +108,8 @@ def missed_by(p: Support, proposals: Sequence[Support]) -> np.ndarray | None:
     and proposals still alive.  One that plainly covers everything answers at once.
     """
     open_to: np.ndarray = np.zeros(p.d, dtype=bool)
+    if any(q is p for q in proposals):
+        return None
     for q in proposals:
         covered = q.plainly_covers(p)
         if covered.all():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,11 @@ def _add(sums, size, j, factor, s, fs, ss, fss, ffss):
     sums[4 * size + j] += square * ffss
 
 
+@lru_cache(maxsize=64)
+def _all_reals(d: int) -> Support:
+    return Support.reals(d)
+
+
 class Normal(Family):
     """Independent normals, ``x_k = loc_k + scale_k z_k``.
 
@@ -200,7 +206,7 @@ class Normal(Family):
     @property
     def support_set(self) -> Support:
         """All reals."""
-        return Support.reals(self.d)
+        return _all_reals(self.d)
 
     def _fit(self, x: np.ndarray, shares: np.ndarray, least: float) -> dict[str, Any]:
         loc, scale = self.parameters.values()
