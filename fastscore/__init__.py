@@ -8,11 +8,13 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
+from fastscore.adaptive import amis, cross_entropy, pmc
 from fastscore.estimate import Estimate
 from fastscore.families import Bernoulli, Categorical, Family, Normal
 from fastscore.gradient import Interrupted, gradient
 from fastscore.importance.proposals import Proposals
 from fastscore.integrand import Integrand
+from fastscore.reservoir import Reservoir
 
 try:
     __version__ = version("fastscore")
@@ -28,5 +30,9 @@ __all__ = [
     "Interrupted",
     "Normal",
     "Proposals",
+    "Reservoir",
+    "amis",
+    "cross_entropy",
     "gradient",
+    "pmc",
 ]
