@@ -15,6 +15,7 @@ from fastscore.engine.moments import ExactMoments, Moments, UnitMoments
 from fastscore.engine.products import FOR_BASELINE, FOR_COVARIANCE, Products
 from fastscore.families import Family
 from fastscore.importance.diagnostics import Diagnostics
+from fastscore.pictures import pyplot
 from fastscore.variance.baselines import Solution, as_baseline, covariance, solve
 from fastscore.variance.controls import solve_with_controls
 from fastscore.variance.ratio import solve_ratio
@@ -334,12 +335,8 @@ class Estimate:
         ImportError
             If matplotlib is not installed: ``pip install 'fastscore[plot]'``.
         """
-        try:
-            from matplotlib import pyplot
-        except ImportError as error:
-            raise ImportError("plot() needs matplotlib: pip install 'fastscore[plot]'") from error
         if ax is None:
-            _, ax = pyplot.subplots(layout="constrained")
+            _, ax = pyplot().subplots(layout="constrained")
         half = self._quantile(level) * self._solution.stderr
         for name, (at, _) in self._slices.items():
             ax.errorbar(

@@ -13,6 +13,7 @@ from fastscore.cached import cached
 from fastscore.engine.moments import UnitMoments
 from fastscore.engine.units.layout import STEP
 from fastscore.importance import psis
+from fastscore.pictures import pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -233,12 +234,8 @@ class Diagnostics:
         ImportError
             If matplotlib is not installed: ``pip install 'fastscore[plot]'``.
         """
-        try:
-            from matplotlib import pyplot
-        except ImportError as error:
-            raise ImportError("plot() needs matplotlib: pip install 'fastscore[plot]'") from error
         if axes is None:
-            _, axes = pyplot.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+            _, axes = pyplot().subplots(1, 2, figsize=(9, 3.5), layout="constrained")
         self._plot_tail(axes[0])
         self._plot_shares(axes[1])
         return axes
