@@ -34,8 +34,8 @@ from fastscore.engine.blocks import (
 from fastscore.engine.jit import Entry, entry, plain
 from fastscore.engine.memory import as_integers, pointer, take_next
 from fastscore.engine.units.absorb import absorb_draw, absorb_units, clear_units
-from fastscore.engine.units.block import clear_slot, run_units
-from fastscore.engine.units.layout import DRAWS
+from fastscore.engine.units.block import clear_slot
+from fastscore.engine.units.layout import DRAWS, RUN_AT, run_units_block
 from fastscore.engine.units.levels import align, rescale
 from fastscore.engine.units.propose import propose
 
@@ -65,7 +65,9 @@ def _check(table, slot, status, block, flags):
 @plain
 def _run_block(table, workspace, reference, block, stop, slot, products):
     if table[MIXTURE_AT] != NONE:
-        return run_units(table, workspace, reference, block, stop, slot, products)
+        run = as_integers(table[MIXTURE_AT])[RUN_AT]
+        arguments = pointer(table), workspace, reference, block, pointer(stop), slot, products
+        return run_units_block(run, arguments)
     return run_block(table, workspace, reference, block, stop, slot, products)
 
 

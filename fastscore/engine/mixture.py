@@ -13,6 +13,7 @@ from fastscore.cached import cached
 from fastscore.engine.alias import ENTRY, alias_table
 from fastscore.engine.jit import TileKernel
 from fastscore.engine.units import layout
+from fastscore.engine.units.block import run_units
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ class Mixture:
                 len(self.proposals), len(self._arrays["groups"]), at["groups"],
                 self.heuristic.address, at["options"], self.parts, self.controls,
                 self.control_columns - self.controls, 0, 0, self.tail, self._adding,
-                self.details, self.terms_tail,
+                self.details, self.terms_tail, run_units.address,
             ],
             dtype=np.int64,
         )  # fmt: skip

@@ -20,13 +20,13 @@ from fastscore.engine.blocks import (
     evaluate,
     start_stream,
 )
-from fastscore.engine.jit import plain
+from fastscore.engine.jit import plain, tile_kernel
 from fastscore.engine.units.absorb import absorb_draw, absorb_units, clear_units
-from fastscore.engine.units.layout import DRAWS, NO_LEVEL, SLOT, mixture_of
+from fastscore.engine.units.layout import DRAWS, NO_LEVEL, RUN_UNITS, SLOT, mixture_of
 from fastscore.engine.units.propose import fill_weightless, propose
 
 
-@plain
+@tile_kernel(RUN_UNITS)
 def run_units(table, workspace, reference, block, stop, slot, products):
     """All units of one block into its slot, or those complete before a stop.
 

@@ -16,8 +16,10 @@ from fastscore.engine.jit import plain
 from fastscore.engine.memory import (
     as_integers,
     caller,
+    f8,
     floats,
     i8,
+    integers,
     offset,
 )
 
@@ -25,6 +27,10 @@ from fastscore.engine.memory import (
 #: ``own``, from ``count`` columns of log q, one of log p, and one to work in (see ``heuristics``).
 WEIGH = types.void(floats, floats, i8, i8, i8, i8, floats)
 weigh_tile = caller(WEIGH)
+#: run(table, workspace, reference, block, stop, slot, products): run a block of units; why it ended
+#: early, or 0.  Called by address, so that only runs with proposals compile it.
+RUN_UNITS = i8(integers, floats, f8, i8, integers, floats, floats)
+run_units_block = caller(RUN_UNITS)
 
 #: The mixture's table: draws of a unit and whose they are; whether instead each sample draws its
 #: proposal, and by which alias table; samplers and parameters by proposal, and their number;
@@ -32,11 +38,11 @@ weigh_tile = caller(WEIGH)
 #: parts for which sums are kept apart; control columns, whether the weight is one more; doubles of
 #: a slot; where the largest log-weights are kept, and how many; the family's kernel that adds
 #: weighted scores to the units, if it has one; whether sums of scores are kept apart too; how many
-#: of the units' largest terms are kept, behind the weights.
-MIXTURE = 20
+#: of the units' largest terms are kept, behind the weights; what runs a block.
+MIXTURE = 21
 (DRAWS, DRAWS_AT, RANDOM, ALIAS_AT, SAMPLERS_AT, PACKED_AT, PROPOSALS, GROUPS, GROUPS_AT,
  WEIGH_AT, OPTIONS_AT, PARTS, CONTROLS, TARGET, SLOT, TAIL_AT, TAIL, ADD_AT,
- DETAILS, TERMS_TAIL) = range(MIXTURE)  # fmt: skip
+ DETAILS, TERMS_TAIL, RUN_AT) = range(MIXTURE)  # fmt: skip
 #: Of a group: its kernel, the parameters of its distributions, their columns, their number.
 GROUP = 4
 #: Options of the weights: log of the clip, then per proposal log mⱼ, then the heuristic's own.
