@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,18 @@ if TYPE_CHECKING:
 
 #: Rows of a printed table; the middle of a longer one is left out.
 _ROWS = 24
+
+
+def entries_of(p: Family, wrt: Collection[str]) -> np.ndarray:
+    """Score entries of some parameters."""
+    if len(wrt) == len(p.parameters):
+        return np.arange(p.size)
+    chosen, start = [], 0
+    for name, array in p.parameters.items():
+        if name in wrt:
+            chosen.append(np.arange(start, start + array.size))
+        start += array.size
+    return np.concatenate(chosen)
 
 
 class Estimate:
@@ -123,14 +135,7 @@ class Estimate:
     @cached
     def _chosen(self) -> np.ndarray:
         """Score coordinates of the chosen parameters."""
-        if len(self._wrt) == len(self._p.parameters):
-            return np.arange(self._p.size)
-        chosen, start = [], 0
-        for name, array in self._p.parameters.items():
-            if name in self._wrt:
-                chosen.append(np.arange(start, start + array.size))
-            start += array.size
-        return np.concatenate(chosen)
+        return entries_of(self._p, self._wrt)
 
     @cached
     def _reweighted(self) -> Callable[..., Solution] | None:

@@ -10,7 +10,7 @@ import numpy as np
 from fastscore.engine.given import GivenRun
 from fastscore.engine.moments import UnitMoments
 from fastscore.engine.products import FOR_BASELINE, NO_PRODUCTS, Products
-from fastscore.estimate import Estimate
+from fastscore.estimate import Estimate, entries_of
 from fastscore.families import Family
 from fastscore.importance import heuristics, psis
 
@@ -44,7 +44,8 @@ def estimate_given(
     def run(products: int, details: bool = False) -> GivenRun:
         made = GivenRun(
             p, x, f, log_weights, heuristic=heuristics.balance, normalized=self_normalized,
-            tail=psis.tail_length(len(x)) + 1, details=details, products=products,
+            tail=psis.tail_length(len(x)) + 1, chosen=entries_of(p, wrt), details=details,
+            products=products,
         )  # fmt: skip
         made.rounds()
         return made

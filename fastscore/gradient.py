@@ -17,7 +17,7 @@ from fastscore.engine.moments import ExactMoments, Moments, UnitMoments
 from fastscore.engine.products import FOR_BASELINE, NO_PRODUCTS, Products
 from fastscore.engine.run import Run
 from fastscore.engine.streams import seed_of
-from fastscore.estimate import Estimate
+from fastscore.estimate import Estimate, entries_of
 from fastscore.families import Family
 from fastscore.importance.pilot import with_best_shares
 from fastscore.importance.proposals import SAMPLES, Proposals, as_proposals
@@ -148,7 +148,7 @@ def gradient(
         if sources.by_pilot:
             asked = Plan(integrand, p, args, n, seed, threads)
             sources = _with_pilot(sources, asked, wrt, baseline)
-    plan = Plan(integrand, p, args, n, seed, threads, sources)
+    plan = Plan(integrand, p, args, n, seed, threads, sources, chosen=entries_of(p, wrt))
     run: Run
     if estimator == "exact":
         run = plan.exact()

@@ -45,6 +45,8 @@ class Plan:
         Where to sample from in place of p.
     details : bool
         Whether to keep sums of each proposal apart.
+    chosen : ndarray or None
+        Score entries whose largest terms are kept.
     threads : int or None
         Threads at most.
     """
@@ -57,6 +59,7 @@ class Plan:
     threads: int | None
     proposals: Proposals | None = None
     details: bool = False
+    chosen: np.ndarray | None = None
 
     def samples(self, products: int) -> Run:
         """By samples, with products of scores if these are wanted."""
@@ -132,7 +135,7 @@ class Plan:
             assert self.n is not None
             return None, self.n
         mixture, units = self.proposals.mixture(self.p, self.n)
-        return replace(mixture, details=self.details), units
+        return replace(mixture, details=self.details, chosen=self.chosen), units
 
     @property
     def _mixture(self) -> Mixture | None:

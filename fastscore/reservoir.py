@@ -307,7 +307,8 @@ class Reservoir:
                 raise TypeError(f"{name}={value!r}: give True or False")
         used = self._batches if independent else self._helpful(self._log_ratios(p))
         baseline = as_baseline(baseline)
-        labels = ["uneven folds, O(1/n)"] if isinstance(baseline, str) else []
+        fitted = isinstance(baseline, str) and not self_normalized
+        labels = ["uneven folds, O(1/n)"] if fitted else []
         estimate = estimate_given(
             p, names_of(wrt, p), *self._weighted(p, used), baseline=baseline,
             self_normalized=bool(self_normalized), seed=None, start=start,

@@ -37,19 +37,21 @@ class GivenRun(Run):
     normalized : bool
         Whether sums are to be divided by that of the weights.
     tail : int
-        How many of the largest weights are kept.
+        How many of the largest weights, and terms, are kept.
+    chosen : ndarray or None
+        Score entries whose terms these are.
     products : int
         Which products of scores to add up.
     """
 
     def __init__(
         self, family: Any, x: np.ndarray, values: np.ndarray, log_weights: np.ndarray, *,
-        heuristic: TileKernel, normalized: bool = False, tail: int = 0, details: bool = False,
-        products: int = NO_PRODUCTS,
+        heuristic: TileKernel, normalized: bool = False, tail: int = 0,
+        chosen: np.ndarray | None = None, details: bool = False, products: int = NO_PRODUCTS,
     ) -> None:  # fmt: skip
         mixture = Mixture(
             family, (family,), np.ones(1), True, heuristic, normalized=normalized, tail=tail,
-            terms_tail=tail, details=details,
+            terms_tail=tail, chosen=chosen, details=details,
         )  # fmt: skip
         cut = unit_tiling(len(x), family.d, 1, family.size, mixture.slot)
         stride = batch_stride(cut.block)

@@ -46,6 +46,8 @@ class Mixture:
         How many of the largest weights are kept.
     terms_tail : int
         How many of the units' largest terms are kept.
+    chosen : ndarray or None
+        Score entries whose terms these are, all by default.
     details : bool
         Whether sums of scores are kept apart for each proposal.
     """
@@ -62,6 +64,7 @@ class Mixture:
     normalized: bool = False
     tail: int = 0
     terms_tail: int = 0
+    chosen: np.ndarray | None = None
     details: bool = False
 
     @property
@@ -130,6 +133,7 @@ class Mixture:
                 ]
             ),
             "options": self._packed_options,
+            "chosen": np.arange(self.target.size) if self.chosen is None else self.chosen,
         } | {f"list {i}": values for i, values in enumerate(lists)}  # fmt: skip
 
     @property
@@ -148,7 +152,8 @@ class Mixture:
                 len(self.proposals), len(self._arrays["groups"]), at["groups"],
                 self.heuristic.address, at["options"], self.parts, self.controls,
                 self.control_columns - self.controls, 0, 0, self.tail, self._adding,
-                self.details, self.terms_tail, run_units.address,
+                self.details, self.terms_tail, run_units.address, at["chosen"],
+                len(self._arrays["chosen"]),
             ],
             dtype=np.int64,
         )  # fmt: skip

@@ -44,6 +44,8 @@ from fastscore.engine.memory import (
 from fastscore.engine.products import NO_PRODUCTS
 from fastscore.engine.units.layout import (
     ADD_AT,
+    CHOSEN,
+    CHOSEN_AT,
     CONTROLS,
     DETAILS,
     DRAWS,
@@ -338,8 +340,9 @@ def _keep_largest_terms(table, mixture, workspace, f, rows, slot):
     norm, stride = vector(ww_of(table, workspace), rows), table[STRIDE]
     for t in range(rows):
         norm[t] = 0.0
-    for j in range(table[SIZE]):
-        _add_square(vector(offset(f, j * stride), rows), norm, rows)
+    chosen = as_integers(mixture[CHOSEN_AT])
+    for i in range(mixture[CHOSEN]):
+        _add_square(vector(offset(f, chosen[i] * stride), rows), norm, rows)
     _log_root(norm, rows, max(slot[LEVEL], -1e300) * STEP)
     tail = offset(workspace, mixture[TAIL_AT] + 1 + mixture[TAIL])
     keep_largest(norm, rows, _largest(norm, rows), tail, mixture[TERMS_TAIL])

@@ -38,11 +38,12 @@ run_units_block = caller(RUN_UNITS)
 #: parts for which sums are kept apart; control columns, whether the weight is one more; doubles of
 #: a slot; where the largest log-weights are kept, and how many; the family's kernel that adds
 #: weighted scores to the units, if it has one; whether sums of scores are kept apart too; how many
-#: of the units' largest terms are kept, behind the weights; what runs a block.
-MIXTURE = 21
+#: of the units' largest terms are kept, behind the weights; what runs a block; the score
+#: entries that terms are made of, and their number.
+MIXTURE = 23
 (DRAWS, DRAWS_AT, RANDOM, ALIAS_AT, SAMPLERS_AT, PACKED_AT, PROPOSALS, GROUPS, GROUPS_AT,
  WEIGH_AT, OPTIONS_AT, PARTS, CONTROLS, TARGET, SLOT, TAIL_AT, TAIL, ADD_AT,
- DETAILS, TERMS_TAIL, RUN_AT) = range(MIXTURE)  # fmt: skip
+ DETAILS, TERMS_TAIL, RUN_AT, CHOSEN_AT, CHOSEN) = range(MIXTURE)  # fmt: skip
 #: Of a group: its kernel, the parameters of its distributions, their columns, their number.
 GROUP = 4
 #: Options of the weights: log of the clip, then per proposal log mⱼ, then the heuristic's own.
