@@ -264,4 +264,4 @@ class Diagnostics:
         ax.set_xticks(at)
         ax.set_xlabel("proposal")
         ax.set_ylabel("share")
-        ax.legend()
+        ax.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
