@@ -61,6 +61,30 @@ def holed_numpy(x):
     return np.where(x[:, 0] > 1, np.nan, np.where(x[:, 0] < -0.5, -np.inf, f))
 
 
+@njit
+def model(x, loc):
+    """``Σ (x − 2 loc)²``: through loc, a function of the parameters too."""
+    total = 0.0
+    for k in range(x.size):
+        total += (x[k] - 2 * loc[k]) ** 2
+    return total
+
+
+@njit
+def model_direct(x, out, loc):
+    for k in range(x.size):
+        out[k] = -4 * (x[k] - 2 * loc[k])
+        out[x.size + k] = 0.0
+
+
+def model_numpy(x, loc):
+    return np.sum((x - 2 * loc) ** 2, axis=1)
+
+
+def model_direct_numpy(x, loc):
+    return np.concatenate([-4 * (x - 2 * loc), np.zeros_like(x)], axis=1)
+
+
 KINDS = {"sample": smooth, "batch": smooth_batch, "numpy": smooth_numpy}
 
 

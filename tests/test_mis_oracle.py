@@ -10,7 +10,16 @@ import pytest
 from cases import flat
 from mis import Scheme, check, gradient, in_support, log_density, sums
 from numba import config, njit
-from oracle import KINDS, labels, smooth_numpy, twin
+from oracle import (
+    KINDS,
+    labels,
+    model,
+    model_direct,
+    model_direct_numpy,
+    model_numpy,
+    smooth_numpy,
+    twin,
+)
 
 import fastscore as fs
 from fastscore.importance import psis
@@ -193,30 +202,6 @@ def test_some_of_the_parameters(wrt):
 
 
 # --- a direct term ---
-
-
-@njit
-def model(x, loc):
-    """``Σ (x − 2 loc)²``: through loc, a function of the parameters too."""
-    total = 0.0
-    for k in range(x.size):
-        total += (x[k] - 2 * loc[k]) ** 2
-    return total
-
-
-@njit
-def model_direct(x, out, loc):
-    for k in range(x.size):
-        out[k] = -4 * (x[k] - 2 * loc[k])
-        out[x.size + k] = 0.0
-
-
-def model_numpy(x, loc):
-    return np.sum((x - 2 * loc) ** 2, axis=1)
-
-
-def model_direct_numpy(x, loc):
-    return np.concatenate([-4 * (x - 2 * loc), np.zeros_like(x)], axis=1)
 
 
 @pytest.mark.parametrize("name", ["balance", "power", "mixture"])

@@ -18,6 +18,10 @@ from oracle import (
     holed,
     holed_numpy,
     labels,
+    model,
+    model_direct,
+    model_direct_numpy,
+    model_numpy,
     smooth,
     smooth_numpy,
     twin,
@@ -45,22 +49,6 @@ def weighted(x, weights, shift):
 
 
 @njit
-def model(x, loc):
-    """``Σ (x − 2 loc)²``: through loc, a function of the parameters too."""
-    total = 0.0
-    for k in range(x.size):
-        total += (x[k] - 2 * loc[k]) ** 2
-    return total
-
-
-@njit
-def model_direct(x, out, loc):
-    for k in range(x.size):
-        out[k] = -4 * (x[k] - 2 * loc[k])
-        out[x.size + k] = 0.0
-
-
-@njit
 def model_batch(batch, out, loc):
     for i in range(batch.shape[0]):
         out[i] = model(batch[i], loc)
@@ -70,14 +58,6 @@ def model_batch(batch, out, loc):
 def model_direct_batch(batch, out, loc):
     for i in range(batch.shape[0]):
         model_direct(batch[i], out[i], loc)
-
-
-def model_numpy(x, loc):
-    return np.sum((x - 2 * loc) ** 2, axis=1)
-
-
-def model_direct_numpy(x, loc):
-    return np.concatenate([-4 * (x - 2 * loc), np.zeros_like(x)], axis=1)
 
 
 @njit

@@ -59,7 +59,7 @@ def expected(p, xs, weights, baseline, self_normalized=False):
     order = _dealt([len(x) for x in xs])
     x, w = np.concatenate(xs)[order], weights[order]
     s = naive.normal_score(x, p.parameters["loc"], p.parameters["scale"])
-    cut = unit_tiling(len(x), p.d, 1, p.size, 0)
+    cut = unit_tiling(len(x), p.d, 1, 0)
     folds = np.arange(len(x)) // cut.block % cut.folds
     units = naive.unit_sums(w, squares(x), s, 1)
     return naive.importance_estimate(units, folds, baseline, self_normalized)
@@ -199,7 +199,7 @@ def test_folds_have_all_batches_in_proportion(sizes):
     order = _dealt(sizes)
     assert np.array_equal(np.sort(order), np.arange(sum(sizes)))
     batch = np.repeat(np.arange(len(sizes)), sizes)[order]
-    cut = unit_tiling(len(order), 3, 1, 6, 0)
+    cut = unit_tiling(len(order), 3, 1, 0)
     folds = np.arange(cut.n) // cut.block % cut.folds
     for b, n in enumerate(sizes):
         counts = np.bincount(folds[batch == b], minlength=cut.folds)

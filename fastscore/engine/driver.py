@@ -86,6 +86,17 @@ def _add(fold, slot, first, last):
             fold[j] += slot[j]
 
 
+@plain
+def _merge_one(table, slot, block, flags, fold):
+    """Add a whole block to its fold; whether it could be."""
+    if not _check(table, slot, 0, block, flags):
+        return False
+    _align(table, fold, slot)
+    _add(fold, slot, 0, fold.size)
+    flags[MERGED] = block + 1
+    return True
+
+
 def _run(table, reference, first, last, stop, flags, workspaces, slots, statuses, sums):
     """Blocks ``first`` to ``last`` into the folds' sums, merged in block order.
 
@@ -220,11 +231,7 @@ def absorb(table, workspace, reference, block, begin, flags, slot, sums, product
             pointer(products[block % sums.shape[0]]),
         )  # fmt: skip
     finish(table, pointer(slot))
-    if not _check(table, slot, 0, block, flags):
-        return False
-    _add(sums[block % sums.shape[0]], slot, 0, sums.shape[1])
-    flags[MERGED] = block + 1
-    return True
+    return _merge_one(table, slot, block, flags, sums[block % sums.shape[0]])
 
 
 @entry
@@ -257,12 +264,7 @@ def absorb_block_of_units(table, workspace, reference, block, begin, flags, slot
         table[ROW] -= rows
         absorb_units(table, base, rows, pointer(slot), pointer(products[fold]))
         table[ROW] += rows
-    if not _check(table, slot, 0, block, flags):
-        return False
-    _align(table, sums[fold], slot)
-    _add(sums[fold], slot, 0, sums.shape[1])
-    flags[MERGED] = block + 1
-    return True
+    return _merge_one(table, slot, block, flags, sums[fold])
 
 
 @entry

@@ -53,7 +53,7 @@ class GivenRun(Run):
             family, (family,), np.ones(1), True, heuristic, normalized=normalized, tail=tail,
             terms_tail=tail, chosen=chosen, details=details,
         )  # fmt: skip
-        cut = unit_tiling(len(x), family.d, 1, family.size, mixture.slot)
+        cut = unit_tiling(len(x), family.d, 1, mixture.slot)
         stride = batch_stride(cut.block)
         super().__init__(
             Problem(

@@ -78,9 +78,14 @@ class Mixture:
         return 1 if self.random else len(self.proposals)
 
     @property
+    def controlled(self) -> bool:
+        """Whether there are control variates, which know the weights themselves only."""
+        return bool(self.controls or self.weight_control)
+
+    @property
     def control_columns(self) -> int:
         """Columns whose products with all sums are kept: the controls, and always the weight."""
-        return self.controls + 1 if self.controls or self.weight_control or self.normalized else 0
+        return self.controls + 1 if self.controlled or self.normalized else 0
 
     @property
     def columns(self) -> int:

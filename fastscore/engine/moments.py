@@ -180,8 +180,6 @@ class UnitMoments(Moments):
         The largest log-weights, in descending order.
     largest_terms : ndarray
         The largest logarithms of the units' ‖F‖, in descending order.
-    scale : float
-        What results of these sums are to be multiplied by: 1 unless weights are extreme.
     level : float
         What all weights in ``raw`` are divided by, in steps of 256 bits.
     raw : ndarray
@@ -191,7 +189,6 @@ class UnitMoments(Moments):
     mixture: Mixture
     largest: np.ndarray
     largest_terms: np.ndarray
-    scale: float
     level: float
     raw: np.ndarray
 
@@ -272,9 +269,18 @@ class UnitMoments(Moments):
         return self._stderr(squares, mean) * self._weight_scale
 
     @property
+    def level_scale(self) -> float:
+        """What all weights in ``raw`` are divided by; 1 unless they are extreme."""
+        return float(2.0 ** np.clip(256.0 * self.level, -1100, 1023))
+
+    @property
     def _weight_scale(self) -> float:
-        ratio = self.mixture.normalized
-        return float(2.0 ** np.clip(256.0 * self.level, -1100, 1023)) if ratio else self.scale
+        return 1.0 if self.mixture.controlled else self.level_scale
+
+    @property
+    def scale(self) -> float:
+        """What results of the sums are to be multiplied by: of a ratio it cancels."""
+        return 1.0 if self.mixture.normalized else self._weight_scale
 
     @property
     def value(self) -> float:

@@ -58,11 +58,10 @@ class Run(ABC):
         largest, terms = problem.largest(self.workspaces)
         level, sums = float(self.sums[0, blocks.LEVEL]), self.sums
         level = 0.0 if level == NO_LEVEL else level  # no sample weighs anything
-        scale = 1.0 if mixture.normalized else 2.0 ** np.clip(256.0 * level, -1100, 1023)
-        if mixture.controls or mixture.weight_control:
-            scale, sums = 1.0, sums.copy()  # controls know the weights themselves only
+        if mixture.controlled:
+            sums = sums.copy()
             driver.level_to_zero(problem.table, sums)
-        return UnitMoments(sums, self.reference, mixture, largest, terms, scale, level, self.sums)
+        return UnitMoments(sums, self.reference, mixture, largest, terms, level, self.sums)
 
     @cached
     def products(self) -> Products | None:

@@ -73,13 +73,11 @@ def tiling(n: int, d: int, size: int = 0) -> Tiling:
     rows = tile_rows(d)
     elements = max(_BLOCK_ELEMENTS, _BLOCK_ELEMENTS_PER_SUM * size)
     block = -(-max(elements // d, _BLOCK_ROWS) // rows) * rows
-    folds = min(FOLDS, n)
-    block = min(block, max(1, n // folds))
-    return Tiling(n, d, min(rows, _round_up(block)), block, -(-n // block), folds)
+    return _cut(n, d, rows, block)
 
 
 @lru_cache(maxsize=256)
-def unit_tiling(units: int, d: int, draws: int, size: int, slot: int) -> Tiling:
+def unit_tiling(units: int, d: int, draws: int, slot: int) -> Tiling:
     """Cut units of several draws each, whose block has a slot of so many doubles.
 
     A tile has a row per unit: many, since each draw of a unit has a dozen passes over it; more
@@ -89,9 +87,14 @@ def unit_tiling(units: int, d: int, draws: int, size: int, slot: int) -> Tiling:
     rows = max(_MULTIPLE, min(most, _UNIT_ELEMENTS // d // _MULTIPLE * _MULTIPLE))
     samples = max(_BLOCK_ELEMENTS, 4 * slot) // d
     block = -(-max(samples // draws, 1) // rows) * rows
-    folds = min(FOLDS, units)
-    block = min(block, max(1, units // folds))
-    return Tiling(units, d, min(rows, _round_up(block)), block, -(-units // block), folds)
+    return _cut(units, d, rows, block)
+
+
+def _cut(n: int, d: int, rows: int, block: int) -> Tiling:
+    """Into blocks of that size, or smaller ones if a fold would be left without."""
+    folds = min(FOLDS, n)
+    block = min(block, max(1, n // folds))
+    return Tiling(n, d, min(rows, _round_up(block)), block, -(-n // block), folds)
 
 
 def tile_rows(d: int) -> int:

@@ -157,7 +157,7 @@ class Diagnostics:
         """Σ (F − b S) and Σ (F − b S)² of each proposal, of shape (parts, chosen)."""
         s, f, ss, fs, ff, _ = np.moveaxis(self._detailed.scores_by_part[..., self.chosen], 2, 0)
         b = self.coefficients[:, None, :]
-        factor = 2.0 ** min(max(256.0 * self.moments.level, -1100.0), 1000.0)
+        factor = self.moments.level_scale
         first = (f - b * s).sum(axis=0) * factor
         second = (ff - 2 * b * fs + b * b * ss).sum(axis=0) * factor * factor
         return first, second

@@ -328,7 +328,7 @@ class Proposals:
 
 def cut_of(mixture: Mixture, units: int) -> Tiling:
     """Blocks of units."""
-    return unit_tiling(units, mixture.target.d, mixture.draws, mixture.target.size, mixture.slot)
+    return unit_tiling(units, mixture.target.d, mixture.draws, mixture.slot)
 
 
 def as_proposals(value: Any) -> Proposals | None:

@@ -80,11 +80,13 @@ def mixture_slot(parts: int, details: bool, size: int, controls: int, rows: int)
 
 @plain
 def part_size(mixture, size):
+    """Doubles of a part's sums."""
     return PART + (SUMS * size if mixture[DETAILS] != 0 else 0)
 
 
 @plain
 def mixture_of(table):
+    """The mixture's table."""
     return as_integers(table[MIXTURE_AT])
 
 
@@ -102,6 +104,7 @@ def log_weight_of(table, mixture, workspace):
 
 @plain
 def weight_of(table, mixture, workspace):
+    """Weights of the tile, at the slot's level."""
     return offset(log_weight_of(table, mixture, workspace), table[STRIDE])
 
 

@@ -42,10 +42,16 @@ from fastscore.engine.units.layout import (
 
 
 @plain
+def _factor(old, new):
+    """What takes weights from one level to another; beyond eight levels 0, or infinite."""
+    return 2.0 ** (256.0 * min(max(old - new, -8.0), 8.0))
+
+
+@plain
 def rescale(table, slot, level):
     """Bring a slot's sums to another level: they are linear or quadratic in the weights."""
     mixture = mixture_of(table)
-    factor = 2.0 ** (256.0 * min(max(slot[LEVEL] - level, -8.0), 8.0))
+    factor = _factor(slot[LEVEL], level)
     square, size = factor * factor, table[SIZE]
     slot[LEVEL] = level
     slot[SUM_W] *= factor
@@ -102,7 +108,7 @@ def rise(table, mixture, workspace, rows, slot, top):
     if level <= slot[LEVEL]:
         return
     if slot[LEVEL] > NO_LEVEL:
-        factor = 2.0 ** (256.0 * max(slot[LEVEL] - level, -8.0))
+        factor = _factor(slot[LEVEL], level)
         units, stride = units_of(table, mixture, workspace), table[STRIDE]
         for j in range(2 * table[SIZE] + 2):
             for t in range(rows):
