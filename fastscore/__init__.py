@@ -6,33 +6,50 @@
 >>> print(est)  # doctest: +SKIP
 """
 
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
 
+from fastscore import families
 from fastscore.adaptive import amis, cross_entropy, pmc
 from fastscore.estimate import Estimate
-from fastscore.families import Bernoulli, Categorical, Family, Normal
 from fastscore.gradient import Interrupted, gradient
 from fastscore.importance.proposals import Proposals
 from fastscore.integrand import Integrand
 from fastscore.reservoir import Reservoir
+
+if TYPE_CHECKING:
+    from fastscore import draw
+    from fastscore.families import *  # noqa: F403
 
 try:
     __version__ = version("fastscore")
 except PackageNotFoundError:  # a source tree on the path
     __version__ = "0+unknown"
 
+
+def __getattr__(name: str) -> Any:
+    if name == "draw":
+        return import_module("fastscore.draw")
+    if name not in families.__all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(families, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 __all__ = [
-    "Bernoulli",
-    "Categorical",
+    *families.__all__,
     "Estimate",
-    "Family",
     "Integrand",
     "Interrupted",
-    "Normal",
     "Proposals",
     "Reservoir",
     "amis",
     "cross_entropy",
+    "draw",
     "gradient",
     "pmc",
 ]

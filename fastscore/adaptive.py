@@ -93,6 +93,7 @@ def cross_entropy(
        cross-entropy method, Annals of Operations Research 134 (2005), section 3.
     """
     plan, names = _plan(f, p, args, wrt, "cross_entropy")
+    p = plan.p
     start = p if q is None else q
     Proposals((start,)).check(p)
     rounds, n = checks.count("rounds", rounds), checks.count("n", n)
@@ -102,7 +103,7 @@ def cross_entropy(
     seed, now, level = seed_of(rng), start, 0.0 if near is None else -np.inf
     told = False
     for r in range(rounds):
-        x = now.sample(n, rng=derived_seed(seed, _STREAM, r))
+        x = now.drawn(n, derived_seed(seed, _STREAM, r))
         x = x[p.log_density(x) > -np.inf]
         if not len(x):
             raise ValueError(f"q={now!r} reaches p in none of {n} samples: bring it nearer to p")
@@ -180,6 +181,7 @@ def pmc(
     """
     began = time.perf_counter()
     plan, names = _plan(f, p, args, wrt, "pmc")
+    p = plan.p
     sources = as_proposals(proposals)
     if sources is None:
         raise TypeError("proposals=None: give distributions to start from")
@@ -244,12 +246,13 @@ def amis(
     """
     began = time.perf_counter()
     plan, names = _plan(f, p, args, wrt, "amis")
+    p = plan.p
     Proposals((q,)).check(p)
     rounds, n, seed = checks.count("rounds", rounds), checks.count("n", n), seed_of(rng)
     baseline = as_baseline(baseline)
     past, now = Reservoir(rounds * n), q
     for r in range(rounds):
-        drawn = now.sample(n, rng=derived_seed(seed, _STREAM, r))
+        drawn = now.drawn(n, derived_seed(seed, _STREAM, r))
         values, inside = np.zeros(n), p.log_density(drawn) > -np.inf
         values[inside] = evaluate(plan, drawn[inside])
         past.add(drawn, values, now)
@@ -267,7 +270,7 @@ def _plan(f: Any, p: Any, args: Any, wrt: Any, owner: str) -> tuple[Plan, tuple[
     """How to evaluate f, and the parameters to differentiate by."""
     integrand, args = checked(f, p, args)
     refuse_direct(integrand, owner)
-    return Plan(integrand, p, args, None, 0, None), names_of(wrt, p)
+    return Plan(integrand, p.whole, args, None, 0, None), names_of(wrt, p)
 
 
 class _Recorder:
@@ -278,7 +281,8 @@ class _Recorder:
         self.plan = replace(plan, integrand=replace(plan.integrand, nonfinite="propagate"))
         self.kept: list[tuple[np.ndarray, np.ndarray]] | None = []
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def __call__(self, seen: Any) -> np.ndarray:
+        x = self.plan.p.form.columns(seen)
         values = evaluate(self.plan, x)
         if self.kept is not None:
             self.kept.append((x.copy(), values))
@@ -345,7 +349,7 @@ def _fitted(start: Family, x: np.ndarray, log_weight: np.ndarray, least: float |
     if least is None:
         least = _LEAST_PROBABILITY if start.dtype is np.int64 else _LEAST_SCALE
     counted = log_weight > -np.inf
-    return start.fit(x[counted], np.exp(_flattened(log_weight[counted])), least=least)
+    return start.fitted(x[counted], np.exp(_flattened(log_weight[counted])), least=least)
 
 
 def _flattened(log_weight: np.ndarray) -> np.ndarray:

@@ -32,10 +32,10 @@ def entries_of(p: Family, wrt: Collection[str]) -> np.ndarray:
     if len(wrt) == len(p.parameters):
         return np.arange(p.size)
     chosen, start = [], 0
-    for name, array in p.parameters.items():
+    for name in p.parameters:
         if name in wrt:
-            chosen.append(np.arange(start, start + array.size))
-        start += array.size
+            chosen.append(np.arange(start, start + p.free(name)))
+        start += p.free(name)
     return np.concatenate(chosen)
 
 
@@ -123,13 +123,12 @@ class Estimate:
         return self._moments.value_stderr if own is None else own
 
     @cached
-    def _slices(self) -> dict[str, tuple[slice, tuple[int, ...]]]:
-        """Where each chosen parameter lies in the flat gradient, and its shape."""
+    def _slices(self) -> dict[str, slice]:
+        """Where each chosen parameter lies in the flat gradient."""
         slices, start = {}, 0
         for name in self._wrt:
-            array = self._p.parameters[name]
-            slices[name] = slice(start, start + array.size), array.shape
-            start += array.size
+            slices[name] = slice(start, start + self._p.free(name))
+            start += self._p.free(name)
         return slices
 
     @cached
@@ -177,10 +176,11 @@ class Estimate:
         assert self._products is not None
         return self._products
 
-    def _by_name(self, flat: np.ndarray) -> Mapping[str, Any]:
-        """One array per parameter, in the parameter's shape."""
+    def _by_name(self, flat: np.ndarray, *, scaled: bool = True) -> Mapping[str, Any]:
+        """One array per parameter, in the parameter's shape; see `Family.shaped`."""
+        shaped = self._p.shaped
         return MappingProxyType(
-            {name: flat[at].reshape(shape)[()] for name, (at, shape) in self._slices.items()}
+            {name: shaped(name, flat[at], scaled=scaled)[()] for name, at in self._slices.items()}
         )
 
     @cached
@@ -199,12 +199,22 @@ class Estimate:
 
         2 halves the samples needed for a given error; below 1 the baseline hurts.
         """
-        return self._by_name(self._solution.variance_ratio)
+        return self._by_name(self._solution.variance_ratio, scaled=False)
 
     @property
     def flat(self) -> np.ndarray:
         """The gradient as one vector, in parameter order."""
         return self._solution.grad.copy()
+
+    @property
+    def flat_stderr(self) -> np.ndarray:
+        """Standard errors of `flat`."""
+        return self._solution.stderr.copy()
+
+    @property
+    def flat_variance_ratio(self) -> np.ndarray:
+        """What the baseline bought each entry of `flat`."""
+        return self._solution.variance_ratio.copy()
 
     def covariance(self) -> np.ndarray:
         """Covariance matrix of the gradient, of shape (P, P) in the order of `flat`.
@@ -248,8 +258,8 @@ class Estimate:
     def ess_by_coordinate(self) -> Mapping[str, Any]:
         """Effective sample size of each entry's score; n without importance weights."""
         if self.importance is None:
-            return self._by_name(np.full(self._chosen.size, float(self.n)))
-        return self._by_name(self.importance.ess_by_coordinate)
+            return self._by_name(np.full(self._chosen.size, float(self.n)), scaled=False)
+        return self._by_name(self.importance.ess_by_coordinate, scaled=False)
 
     @property
     def pareto_k(self) -> float:
@@ -303,7 +313,9 @@ class Estimate:
         for name in self._wrt:
             shape = self._p.parameters[name].shape
             columns = (self.grad, self.grad_stderr, self.variance_ratio)
-            for where in np.ndindex(*shape):
+            # Above the diagonal of a triangular matrix there is nothing to differentiate by.
+            free = self._p.shaped(name, np.ones(self._p.free(name)), scaled=False) != 0
+            for where in zip(*np.nonzero(free), strict=True) if shape else [()]:
                 label = f"{name}[{', '.join(map(str, where))}]" if shape else name
                 grad, stderr, ratio = (float(np.asarray(of[name])[where]) for of in columns)
                 yield label, f"{grad:.6g}", f"{stderr:.2g}", f"{ratio:.3g}"
@@ -343,7 +355,7 @@ class Estimate:
         if ax is None:
             _, ax = pyplot().subplots(layout="constrained")
         half = self._quantile(level) * self._solution.stderr
-        for name, (at, _) in self._slices.items():
+        for name, at in self._slices.items():
             ax.errorbar(
                 np.arange(at.start, at.stop) - at.start, self._solution.grad[at], half[at],
                 fmt="o", markersize=3, capsize=2, label=name,

@@ -19,6 +19,7 @@ from fastscore.engine.run import Run
 from fastscore.engine.streams import seed_of
 from fastscore.estimate import Estimate, entries_of
 from fastscore.families import Family
+from fastscore.form import rows_of, shown
 from fastscore.importance.pilot import with_best_shares
 from fastscore.importance.proposals import SAMPLES, Proposals, as_proposals
 from fastscore.integrand import Integrand
@@ -138,6 +139,7 @@ def gradient(
         n = SAMPLES if n is None else n
     baseline = as_baseline(baseline)
     wrt = names_of(wrt, p)
+    p = p.whole
     threads = None if threads is None else count("threads", threads)
     seed = seed_of(rng)
 
@@ -266,36 +268,36 @@ def _check_exact(integrand: Integrand, *, n: Any, rng: Any, sampling: str) -> No
 
 def _raise_failure(run: Run, integrand: Integrand, args: tuple[Any, ...]) -> None:
     """Say what went wrong in f, and at which sample."""
-    x, start = run.samples_of_failure()
+    drawn, start = run.samples_of_failure()
+    x = run.seen(drawn)
     if run.flags[driver.STATUS] == blocks.NOT_FINITE:
         first = int(run.flags[driver.BAD_FIRST])
         raise ValueError(
             f"f is NaN or infinite at {int(run.flags[driver.BAD_COUNT])} of the first "
-            f"{start + len(x)} {run.unit}s, first at {run.unit} {first}, "
-            f"x = {np.array2string(x[first - start], threshold=8)}. "
+            f"{start + len(drawn)} {run.unit}s, first at {run.unit} {first}, "
+            f"x = {shown(rows_of(x, first - start))}. "
             "Mend f, or choose a policy: fs.Integrand(f, nonfinite='omit') or 'propagate'"
         )
-    _raise_again(integrand, args, x, start)
+    _raise_again(integrand, args, x, len(drawn), start)
 
 
-def _raise_again(integrand: Integrand, args: tuple[Any, ...], x: np.ndarray, first: int) -> None:
+def _raise_again(
+    integrand: Integrand, args: tuple[Any, ...], x: Any, count: int, first: int
+) -> None:
     """Call f on a failed block from Python, so that it raises its own exception."""
     batch = integrand.resolve(args) == "batch"
-    step = len(x) if batch else 1
-    for start in range(0, len(x), step):
-        rows = x[start : start + step]
+    for t in range(1 if batch else count):
+        rows = x if batch else rows_of(x, t)
         try:
             if batch:
-                integrand.f(rows, np.empty(len(rows)), *args)
+                integrand.f(rows, np.empty(count), *args)
             else:
-                integrand.f(rows[0], *args)
+                integrand.f(rows, *args)
         except Exception as error:
-            error.add_note(
-                f"raised by f at sample {first + start}, x = {np.array2string(rows, threshold=8)}"
-            )
+            error.add_note(f"raised by f at sample {first + t}, x = {shown(rows)}")
             raise
     raise RuntimeError(
-        f"f or its direct term failed between samples {first} and {first + len(x) - 1} in compiled "
+        f"f or its direct term failed between samples {first} and {first + count - 1} in compiled "
         "code, and f does not when called again: look at direct, or is f not pure?"
     )
 
@@ -326,6 +328,10 @@ def checked(f: Any, p: Any, args: Any) -> tuple[Integrand, tuple[Any, ...]]:
     if not isinstance(p, Family):
         raise TypeError(f"p={p!r} is not a distribution: give one, such as fs.Normal(loc, scale)")
     p.require_score()
+    if p.whole is not p and integrand.direct is not None:
+        raise TypeError(
+            f"p={p!r} holds parameters fixed, which a direct term does not know: give wrt=… instead"
+        )
     if not isinstance(args, tuple):
         raise TypeError(f"args={args!r} is not a tuple: write args=({args!r},) for one argument")
     return integrand, args

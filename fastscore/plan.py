@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from fastscore.engine.run import Run
 from fastscore.engine.streams import key_of
 from fastscore.engine.tiles import Tiling, batch_stride, tiling
 from fastscore.families import Family
+from fastscore.families._family import Source
 from fastscore.importance.proposals import Proposals, cut_of
 from fastscore.integrand import POLICIES, Integrand
 from fastscore.integrand.arguments import Arguments
@@ -68,30 +70,46 @@ class Plan:
     def _called(self, products: int) -> Run:
         """f is called from Python."""
         cut, direct, mixture = self._cut, self.integrand.direct, self._mixture
+        source = self._source
         draws = 1 if mixture is None else mixture.draws
         problem = Problem(
-            self.p, cut, key_of(self.seed), policy=self._policy, products=products,
+            source.family, cut, key_of(self.seed), policy=self._policy, products=products,
             direct=blocks.NONE if direct is None else blocks.GIVEN, mixture=mixture,
             stride=batch_stride(blocks_of_batch(cut, draws) * cut.block * draws),
         )  # fmt: skip
-        f, _, _ = self._f()
-        return CallbackRun(problem, f, None if direct is None else lambda x: direct(x, *self.args))
+        f, _, _ = self._f(source)
+        seen = self._seen(source)
+        run = CallbackRun(
+            problem, f, None if direct is None else lambda x: direct(seen(x), *self.args)
+        )
+        run.seen = seen
+        return run
 
     def _compiled(self, products: int) -> Run:
         """f is called from the kernels."""
-        p, direct, threads = self.p, self.integrand.direct, self.threads
-        f, arguments, functions = self._f()
+        source, direct, threads = self._source, self.integrand.direct, self.threads
+        f, arguments, functions = self._f(source)
         if direct is not None:
-            functions.append(compile_direct(direct, self._kind, p.size, arguments, p.dtype))
+            functions.append(
+                compile_direct(
+                    direct, self._kind, self.p.size, self.p.form, arguments,
+                    forward=source.kernel is not None,
+                )
+            )  # fmt: skip
         problem = Problem(
-            p, self._cut, key_of(self.seed), policy=self._policy, products=products, f=f,
-            direct=blocks.NONE if direct is None else functions[-1].address,
+            source.family, self._cut, key_of(self.seed), policy=self._policy, products=products,
+            f=f, direct=blocks.NONE if direct is None else functions[-1].address,
             args=arguments, functions=functions, mixture=self._mixture,
             stride=None if self._mixture is None else batch_stride(self._cut.rows),
         )  # fmt: skip
-        if any(function.parallel for function in functions) and not prange_is_safe():
+        if (
+            any(getattr(function, "parallel", False) for function in functions)
+            and not prange_is_safe()
+        ):
             threads = 1  # its own parallel regions may be entered by one thread at a time only
-        return (CompiledRun if products == NO_PRODUCTS else FoldsRun)(problem, threads)
+        run = (CompiledRun if products == NO_PRODUCTS else FoldsRun)(problem, threads)
+        run.seen = self._seen(source)
+        return run
 
     def counts(self) -> CountedRun:
         """By how often each outcome of a small support came."""
@@ -104,8 +122,10 @@ class Plan:
 
     def evaluation(self, x: np.ndarray) -> Evaluation:
         """f at given samples (n, d), whose values its rounds leave in ``values``."""
-        f, arguments, functions = self._f()
-        return Evaluation(self.p, x, f=f, args=arguments, policy=self._policy, functions=functions)
+        f, arguments, functions = self._f(Source(self.p))
+        run = Evaluation(self.p, x, f=f, args=arguments, policy=self._policy, functions=functions)
+        run.seen = self.p.form.seen
+        return run
 
     def _outcomes(self, option: str) -> dict[str, Any]:
         """What a run over outcomes takes."""
@@ -115,11 +135,20 @@ class Plan:
             outcomes = self.p.support(MOST_OUTCOMES)
         except ValueError as error:
             raise ValueError(f"{option} needs few outcomes, and {error}: sample instead") from None
-        f, arguments, functions = self._f()
+        f, arguments, functions = self._f(Source(self.p))
         return {
             "family": self.p, "outcomes": outcomes, "f": f, "args": arguments,
             "policy": self._policy, "functions": functions,
         }  # fmt: skip
+
+    @property
+    def _source(self) -> Source:
+        """What tiles are drawn from; proposals meet on the space of x itself."""
+        return self.p.source if self.proposals is None else Source(self.p)
+
+    def _seen(self, source: Source) -> Callable[[np.ndarray], Any]:
+        """From samples of a source to what f sees."""
+        return lambda drawn: self.p.form.seen(source.forward(drawn))
 
     @property
     def _kind(self) -> str:
@@ -148,14 +177,22 @@ class Plan:
             return tiling(units, self.p.d, self.p.size)
         return cut_of(mixture, units)
 
-    def _f(self) -> tuple[Any, Any, list[Any]]:
+    def _f(self, source: Source) -> tuple[Any, Any, list[Any]]:
         """f as an address, its arguments, and what must be kept alive; or a callable of X."""
-        integrand, p, args, kind = self.integrand, self.p, self.args, self._kind
+        integrand, form, args, kind = self.integrand, self.p.form, self.args, self._kind
         if kind == "numpy":
-            return lambda x: integrand.f(x, *args), None, []
+            seen = self._seen(source)
+            return lambda x: integrand.f(seen(x), *args), None, []
+        forward = source.kernel is not None
         if kind == "c":
-            function, arguments = compile_pointer(c_function(integrand.f, p.dtype), p.dtype)
+            if form.parts:
+                raise TypeError(f"a C function takes one array, and x is {form}: take a jitted f")
+            function, arguments = compile_pointer(
+                c_function(integrand.f, form.dtype), form, forward
+            )
         else:
             arguments = Arguments(args)
-            function = compile_f(integrand.f, kind, p.d, arguments, p.dtype)
-        return function.address, arguments, [function]
+            function = compile_f(integrand.f, kind, form, arguments, forward)
+        if source.kernel is not None:
+            arguments = arguments.led_by(source.kernel.address, source.params_at)
+        return function.address, arguments, [function, source]

@@ -78,9 +78,8 @@ def advice(estimate: Estimate) -> str:
     """Plain words on how far to trust an estimate."""
     if estimate.exact and not estimate.nonfinite:
         return "Summed over all outcomes, not sampled: standard errors are zero."
-    ratios = np.concatenate([np.ravel(r) for r in estimate.variance_ratio.values()])
-    grads = np.concatenate([np.ravel(g) for g in estimate.grad.values()])
-    stderrs = np.concatenate([np.ravel(s) for s in estimate.grad_stderr.values()])
+    grads, stderrs = estimate.flat, estimate.flat_stderr
+    ratios = estimate.flat_variance_ratio
     unit = "outcome" if estimate.exact else "sample"
     lines = [f"Standard errors have {estimate.dof:,} degrees of freedom; bias: {estimate.bias}."]
     if estimate.dof < 1:

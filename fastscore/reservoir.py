@@ -16,7 +16,7 @@ from fastscore.engine.streams import seed_of
 from fastscore.engine.tiles import FOLDS
 from fastscore.estimate import Estimate
 from fastscore.families import Family
-from fastscore.families._support import missed_by
+from fastscore.families._support import uncovered
 from fastscore.given import estimate_given
 from fastscore.gradient import checked, evaluate, names_of
 from fastscore.integrand import Integrand
@@ -196,7 +196,14 @@ class Reservoir:
         name, given = checks.exactly_one("add", q=q, log_q=log_q)
         if name == "q" and not isinstance(given, Family):
             raise TypeError(f"q={q!r} is not a distribution: give one, or log_q")
-        samples = self._as_samples(x, q)
+        q = None if q is None else q.whole
+        self._add(self._as_samples(x, q), f_values, q, log_q)
+
+    def _add(self, samples: np.ndarray, f_values: Any, q: Family | None, log_q: Any) -> None:
+        """The same of samples (n, d) of their type."""
+        if q is not None:
+            q.require_density("q")
+        self._check_alike("x", samples.shape[1], samples.dtype)
         n = len(samples)
         if not 0 < n <= self.capacity:
             raise ValueError(
@@ -235,8 +242,9 @@ class Reservoir:
         integrand, args = checked(f, p, args)
         refuse_direct(integrand, "a reservoir")
         seed = seed_of(rng)
-        x = p.sample(n, rng=seed)
-        self.add(x, evaluate(Plan(integrand, p, args, len(x), seed, None), x), p)
+        p = p.whole
+        x = p.drawn(checks.count("n", n), seed)
+        self._add(x, evaluate(Plan(integrand, p, args, len(x), seed, None), x), p, None)
 
     def _as_samples(self, x: Any, q: Family | None) -> np.ndarray:
         """Samples like those kept; without a distribution integers are integers."""
@@ -250,7 +258,6 @@ class Reservoir:
                     "(n, d)"
                 )
             samples = given.astype(np.float64 if given.dtype.kind == "f" else np.int64)
-        self._check_alike("x", samples.shape[1], samples.dtype)
         return samples
 
     def _check_alike(self, name: str, d: int, dtype: Any) -> None:
@@ -305,12 +312,13 @@ class Reservoir:
         for name, value in (("self_normalized", self_normalized), ("independent", independent)):
             if not isinstance(value, (bool, np.bool_)):
                 raise TypeError(f"{name}={value!r}: give True or False")
+        names, p = names_of(wrt, p), p.whole
         used = self._batches if independent else self._helpful(self._log_ratios(p))
         baseline = as_baseline(baseline)
         fitted = isinstance(baseline, str) and not self_normalized
         labels = ["uneven folds, O(1/n)"] if fitted else []
         estimate = estimate_given(
-            p, names_of(wrt, p), *self._weighted(p, used), baseline=baseline,
+            p, names, *self._weighted(p, used), baseline=baseline,
             self_normalized=bool(self_normalized), seed=None, start=start,
             biased=labels if independent else ["adaptive reuse"],
         )  # fmt: skip
@@ -335,6 +343,7 @@ class Reservoir:
             raise TypeError(f"p={p!r} is not a distribution: give one, such as fs.Normal(…)")
         if not self._batches:
             raise ValueError("the reservoir is empty: add samples, or draw(f, p, n) some")
+        p.require_density("p")
         self._check_alike(f"p={p!r}", p.d, p.dtype)
 
     def _helpful(self, ratios: list[np.ndarray]) -> list[_Batch]:
@@ -392,8 +401,9 @@ class Reservoir:
     @staticmethod
     def _check_support(p: Family, known: Sequence[_Batch]) -> None:
         """Refuse batches of known distributions that together miss part of p's support."""
-        supports = [batch.family.support_set for batch in known if batch.family is not None]
-        missed = missed_by(p.support_set, supports) if supports else None
+        families = [batch.family for batch in known if batch.family is not None]
+        supports = [support for q in families for support in q.supports]
+        missed = uncovered(p.supports, supports) if supports else None
         if missed is not None:
             raise ValueError(
                 f"no batch reaches x = {np.array2string(np.asarray(missed), threshold=8)}, which "

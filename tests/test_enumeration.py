@@ -269,7 +269,7 @@ def test_f_that_raises(options):
     p, _ = categorical(5, "logits")
     with pytest.raises(ValueError, match="no such outcome") as caught:
         fs.gradient(picky, p, args=(3,), **options)
-    assert "x = [[3]]" in caught.value.__notes__[0]
+    assert "x = [3]" in caught.value.__notes__[0]
 
     def f(x):
         raise KeyError("missing")

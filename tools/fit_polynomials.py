@@ -1,10 +1,10 @@
-"""Make the polynomial coefficients of ``fastscore/engine/vecmath.py`` and print them.
+"""Make the polynomial coefficients of ``fastscore/engine/vecmath.py`` and ``special.py``, printed.
 
     python tools/fit_polynomials.py
 
 Each polynomial is the minimax one, found by the Remez exchange in 60-digit arithmetic and rounded
 to doubles at the end. The error printed is that of the rounded coefficients, evaluated exactly.
-This is a maintainer's tool and the only place that needs mpmath.
+This is a maintainer's tool; like some tests it needs mpmath.
 """
 
 from __future__ import annotations
@@ -76,6 +76,39 @@ def radius_tail(h: mp.mpf) -> mp.mpf:
     return -2 * mp.log(m) + 2 * mp.log(2) * (m + 126)
 
 
+def bernoulli_series(y: mp.mpf, divisor: Callable[[int], int]) -> mp.mpf:
+    """``sum B_2k / divisor(2k) y**(2 - 2k)``, for large y."""
+    terms = (mp.bernoulli(i) / divisor(i) * y ** (2 - i) for i in range(2, 56, 2))
+    return mp.fsum(terms)
+
+
+def stirling(r: mp.mpf) -> mp.mpf:
+    """y (log gamma(y) - (y - 1/2) log y + y - log(2 pi) / 2) at r = 1/(y**2 + 1.1)."""
+    if not r:
+        return mp.mpf(1) / 12
+    y = mp.sqrt(1 / r - SHIFT)
+    if y > 40:
+        return bernoulli_series(y, lambda i: i * (i - 1))
+    return y * (mp.loggamma(y) - (y - 0.5) * mp.log(y) + y - mp.log(2 * mp.pi) / 2)
+
+
+def digamma_rest(r: mp.mpf) -> mp.mpf:
+    """y**2 (log y - digamma(y)) - y / 2 at r = 1/(y**2 + 1.1)."""
+    if not r:
+        return mp.mpf(1) / 12
+    y = mp.sqrt(1 / r - SHIFT)
+    if y > 40:
+        return bernoulli_series(y, lambda i: i)
+    return y * y * (mp.log(y) - mp.digamma(y)) - y / 2
+
+
+def digamma_weight(r: mp.mpf) -> mp.mpf:
+    """The error of ``log y - digamma(y)``, relative."""
+    y = mp.sqrt(1 / r - SHIFT) if r else mp.inf
+    return 1 / (y / 2 + digamma_rest(r)) if r else mp.mpf(0)
+
+
+SHIFT = mp.mpf(1.1)
 EIGHTH = mp.pi / 4
 FITS = (
     Fit("LOG", "(2 atanh(s) - 2 s) / s**3 in z = s**2", log_tail, lambda z: z / 2,
@@ -93,6 +126,10 @@ FITS = (
     Fit("TURN_COS", "sqrt(1/2) cos(pi v / 2) in q = v**2",
         lambda q: mp.sqrt(0.5) * mp.cos(mp.pi * mp.sqrt(q) / 2),
         lambda q: mp.mpf(1), mp.mpf(0), mp.mpf(0.25), 7),
+    Fit("STIRLING", "y S(y) in r = 1/(1.1 + y**2)", stirling, lambda r: 1 / stirling(r),
+        mp.mpf(0), 1 / (1 + SHIFT), 20),
+    Fit("DIGAMMA", "y**2 (log y - digamma(y)) - y/2 in r = 1/(1.1 + y**2)", digamma_rest,
+        digamma_weight, mp.mpf(0), 1 / (1 + SHIFT), 20),
 )  # fmt: skip
 
 

@@ -49,15 +49,22 @@ ADD_WEIGHTED = types.void(floats, floats, floats, floats, i8, i8, i8, floats, i8
 #: finish(params, count, sum_w, sum_ww, sums, d, size): make the five sums of what a family's
 #: `accumulate` has added up over a block in a form of its own.
 FINISH = types.void(floats, f8, f8, f8, floats, i8, i8)
+#: forward(params, z, rows, d, stride, x): what f sees of a tile z; x may be z.
+FORWARD = types.void(floats, floats, i8, i8, i8, floats)
+#: inverse(params, x, rows, d, stride, z, log_det): the tile of what f sees; adds log|dz/dx|, minus
+#: infinity outside the image, where z is anything finite; z may be x.
+INVERSE = types.void(floats, floats, i8, i8, i8, floats, floats)
 #: f(x, out, rows, d, stride, args) and direct(x, out, rows, d, stride, args), jitted.
 INTEGRAND = types.void(floats, floats, i8, i8, i8, integers)
 
 sample_tile = caller(SAMPLE)
 score_tile = caller(SCORE)
 log_probs_tile = caller(LOG_PROBS)
-_accumulate = caller(ACCUMULATE)
+accumulate_tile = caller(ACCUMULATE)
 _finish = caller(FINISH)
 add_weighted_tile = caller(ADD_WEIGHTED)
+forward_tile = caller(FORWARD)
+inverse_tile = caller(INVERSE)
 evaluate_tile = native_caller(INTEGRAND)
 
 #: The table: addresses of kernels, addresses of data, key of the streams, shapes, policy, the
@@ -239,8 +246,27 @@ def _move(columns, count, stride, source, target):
 
 
 @reduction
-def five_sums(s, direct, w, rows, sums, size, j):
-    """Sums of S, F, S², F S and F² of one column, F = w S + direct."""
+def five_sums(s, w, ww, rows, sums, size, j):
+    """Sums of s, w s, s², w s² and w² s² of one column."""
+    a = b = c = e = g = 0.0
+    for t in range(rows):
+        score = s[t]
+        square = score * score
+        a += score
+        b += w[t] * score
+        c += square
+        e += w[t] * square
+        g += ww[t] * square
+    sums[j] += a
+    sums[size + j] += b
+    sums[2 * size + j] += c
+    sums[3 * size + j] += e
+    sums[4 * size + j] += g
+
+
+@reduction
+def five_sums_with_direct(s, direct, w, rows, sums, size, j):
+    """The same of S and F = w S + direct: sums of S, F, S², F S and F²."""
     a = b = c = e = g = 0.0
     for t in range(rows):
         score = s[t]
@@ -279,21 +305,23 @@ def write_scores(table, workspace, rows):
 
 @plain
 def _contract(table, workspace, rows, sums):
-    """The general way: score columns, direct columns, then five sums of each."""
+    """The general way: score columns, direct columns if there are any, then five sums of each."""
     stride, size = table[STRIDE], table[SIZE]
     x, s, direct = x_of(table, workspace), scores_of(table, workspace), direct_of(table, workspace)
     write_scores(table, workspace, rows)
+    w, ww = vector(w_of(table, workspace), rows), vector(ww_of(table, workspace), rows)
     if table[DIRECT_AT] == NONE:
-        clear(direct, size, stride, rows)
-    elif table[DIRECT_AT] != GIVEN:
+        for j in range(size):
+            five_sums(vector(offset(s, j * stride), rows), w, ww, rows, sums, size, j)
+        return 0
+    if table[DIRECT_AT] != GIVEN:
         status = evaluate_tile(
             table[DIRECT_AT], (x, direct, rows, table[D], stride, as_integers(table[ARGS_AT]))
         )
         if status != 0:
             return RAISED
-    w = vector(w_of(table, workspace), rows)
     for j in range(size):
-        five_sums(
+        five_sums_with_direct(
             vector(offset(s, j * stride), rows), vector(offset(direct, j * stride), rows),
             w, rows, sums, size, j,
         )  # fmt: skip
@@ -336,7 +364,7 @@ def _add_sums(table, workspace, rows, sum_w, sum_ww, sums):
     """The five sums of a tile."""
     if table[ACCUMULATE_AT] == NONE:
         return _contract(table, workspace, rows, sums)
-    _accumulate(
+    accumulate_tile(
         table[ACCUMULATE_AT],
         (as_floats(table[PARAMS_AT]), x_of(table, workspace), w_of(table, workspace),
          ww_of(table, workspace), sum_w, sum_ww, rows, table[D], table[STRIDE], sums, table[SIZE]),

@@ -24,6 +24,8 @@ from fastscore.engine.blocks import (
     bounds,
     evaluate,
     finish,
+    forward_tile,
+    inverse_tile,
     log_probs_tile,
     run_block,
     sample,
@@ -32,7 +34,7 @@ from fastscore.engine.blocks import (
     w_of,
 )
 from fastscore.engine.jit import Entry, entry, plain
-from fastscore.engine.memory import as_integers, pointer, take_next
+from fastscore.engine.memory import as_floats, as_integers, pointer, take_next
 from fastscore.engine.units.absorb import absorb_draw, absorb_units, clear_units
 from fastscore.engine.units.block import clear_slot
 from fastscore.engine.units.layout import DRAWS, RUN_AT, run_units_block
@@ -172,6 +174,20 @@ def _run_folds(table, reference, first, last, folds, stop, flags, workspaces, sl
 run_folds_serial = Entry(_run_folds)
 #: The same under ``prange``.
 run_folds_parallel = Entry(_run_folds, parallel=True)
+
+
+@entry
+def forward(address, params, tile, rows, d, stride):
+    """Replace a tile by what f sees of it."""
+    x = pointer(tile)
+    forward_tile(address, (as_floats(params), x, rows, d, stride, x))
+
+
+@entry
+def inverse(address, params, tile, rows, d, stride, log_det):
+    """Replace what f sees by its tile; add the logarithm of the derivative."""
+    x = pointer(tile)
+    inverse_tile(address, (as_floats(params), x, rows, d, stride, x, pointer(log_det)))
 
 
 @entry

@@ -149,7 +149,7 @@ class CountedRun(Evaluation):
 
     def __init__(self, n: int, seed: int, family: Any, outcomes: np.ndarray, **f: Any) -> None:
         self._rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
-        probs = np.exp(family.log_prob(outcomes))
+        probs = np.exp(family.log_density(outcomes))
         counts = self._rng.multinomial(n, probs / probs.sum())
         drawn = counts > 0
         self.counts = counts[drawn]
@@ -172,7 +172,7 @@ class CountedRun(Evaluation):
     def products_by_counts(self) -> Products:
         """Products of scores by fold."""
         w, counts = self._centred(), self._counts_by_fold * self._kept
-        return products_of_outcomes(self.problem.family.score(self.outcomes), w, counts)
+        return products_of_outcomes(self.problem.family.scores_of(self.outcomes), w, counts)
 
     @property
     def _kept(self) -> np.ndarray:
@@ -203,7 +203,7 @@ class ExactRun(Evaluation):
     """All outcomes, under their probabilities."""
 
     def __init__(self, family: Any, outcomes: np.ndarray, **f: Any) -> None:
-        probs = np.exp(family.log_prob(outcomes))
+        probs = np.exp(family.log_density(outcomes))
         possible = probs > 0
         self.probs = probs[possible] / probs.sum()
         super().__init__(family, outcomes[possible], **f)

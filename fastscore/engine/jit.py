@@ -33,6 +33,9 @@ REDUCTION = ELEMENTWISE | {"reassoc"}
 #: Helpers, inlined by LLVM into the kernels that call them; never cached on their own.
 elementwise = njit(error_model="numpy", fastmath=ELEMENTWISE)
 reduction = njit(error_model="numpy", fastmath=REDUCTION)
+#: Scalar functions for loops that are to be vectorised: LLVM would leave longer ones as calls.  A
+#: quotient stays one, with all its digits.
+inlined = njit(error_model="numpy", fastmath=ELEMENTWISE - {"arcp"}, forceinline=True)
 plain = njit(error_model="numpy")
 
 #: Every kernel of the modules imported so far.
@@ -48,9 +51,12 @@ class TileKernel:
     Compiled (or loaded from the disk cache) when its address is first asked for.
     """
 
-    def __init__(self, function: Callable[..., Any], signature: Any) -> None:
+    def __init__(
+        self, function: Callable[..., Any], signature: Any, *, cached: bool = True
+    ) -> None:
         self.function = function
         self.signature = signature
+        self.cached = cached
         self._compiled: Any = None
         kernels.append(self)
 
@@ -59,7 +65,7 @@ class TileKernel:
         """Numba's ``CFunc``."""
         if self._compiled is None:
             # Under the lock: of two compilations, one would be freed with its address in use.
-            with _lock, _cached("tile") as options:
+            with _lock, _cached("tile" if self.cached else None) as options:
                 if self._compiled is None:
                     decorate = cfunc(self.signature, error_model="numpy", **options)
                     self._compiled = decorate(self.function)
@@ -122,8 +128,8 @@ def entry(function: Callable[..., Any]) -> Entry:
 
 
 @contextmanager
-def _cached(kind: str) -> Iterator[dict[str, Any]]:
-    """Options under which a decoration binds to the package's cache directory.
+def _cached(kind: str | None) -> Iterator[dict[str, Any]]:
+    """Options under which a decoration binds to the package's cache directory; None for none.
 
     ``numba.config.CACHE_DIR`` is read at decoration only; it is put back at once.
     """
@@ -132,8 +138,8 @@ def _cached(kind: str) -> Iterator[dict[str, Any]]:
             "fastscore's kernels need Numba's compiler, and NUMBA_DISABLE_JIT=1 turns it off: "
             "unset it"
         )
-    directory = cache_directory()
-    if directory is None:
+    directory = None if kind is None else cache_directory()
+    if directory is None or kind is None:
         yield {}
         return
     with _lock:

@@ -121,7 +121,7 @@ class Mixture:
             alias_table(np.asarray(self.counts, dtype=np.float64), aliases)
         groups: dict[Any, tuple[list[int], list[int]]] = {}
         for column, family in enumerate([*self.proposals, self.target]):
-            packed, columns = groups.setdefault(type(family), ([], []))
+            packed, columns = groups.setdefault(family.log_probs_kernel, ([], []))
             packed.append(family.packed_at)
             columns.append(column)
         lists = [np.array(values) for group in groups.values() for values in group]
@@ -132,9 +132,9 @@ class Mixture:
             "packed": np.array([q.packed_at for q in self.proposals]),
             "groups": np.array(
                 [
-                    [family.log_probs_kernel.address, lists[2 * g].ctypes.data,
+                    [kernel.address, lists[2 * g].ctypes.data,
                      lists[2 * g + 1].ctypes.data, len(lists[2 * g])]
-                    for g, family in enumerate(groups)
+                    for g, kernel in enumerate(groups)
                 ]
             ),
             "options": self._packed_options,

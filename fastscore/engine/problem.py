@@ -65,7 +65,9 @@ class Problem:
         self.functions = functions
         self.stride = cut.stride if stride is None else stride
         self.mixture = mixture
+        accumulate = family.accumulate_kernel
         self.fused = direct == blocks.NONE and not family.shares and mixture is None
+        self.fused &= accumulate is not None
         self.products = products
         self.has_scores = not self.fused or products != NO_PRODUCTS
         self._mixture_table = None if mixture is None else mixture.table(self.slot, self._tail_at)
@@ -73,7 +75,7 @@ class Problem:
             [
                 family.sample_kernel.address,
                 f,
-                family.accumulate_kernel.address if self.fused else blocks.NONE,
+                accumulate.address if self.fused else blocks.NONE,
                 family.finish_kernel.address
                 if self.fused and family.finish_kernel is not None
                 else blocks.NONE,

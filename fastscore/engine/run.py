@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,8 @@ class Run(ABC):
     reference: float = 0.0
     workspaces: np.ndarray
     workers: int = 1
+    #: From samples to what f sees of them.
+    seen: Callable[[np.ndarray], Any] = staticmethod(lambda x: x)
     #: What f is evaluated at.
     unit: str = "sample"
 

@@ -35,14 +35,18 @@ __all__ = [
     "exp_below",
     "float_bits",
     "log",
+    "minus_log",
     "quarter_turns",
     "radius",
     "sincos",
 ]
 
 # For arguments that a user can reach, and for our own random bits, which are always finite.
-_on_any = njit(error_model="numpy", fastmath={"contract", "nsz"})
+_on_any = njit(error_model="numpy", fastmath={"contract", "nsz"}, forceinline=True)
 _on_bits = njit(error_model="numpy", fastmath={"contract", "nsz", "arcp", "nnan", "ninf"})
+
+ATANH_LIMIT = 0.17157287525380988  # 3 - 2 sqrt(2)
+"""The largest absolute value of s whose square is an argument of `atanh_tail`."""
 
 SINCOS_LIMIT = float(2**25)
 """The largest absolute value of an argument of `sincos`."""
@@ -58,7 +62,7 @@ _BIG_BIASED = 2.0**52 + 1023.0
 _ROUND = 1.5 * 2.0**52
 _ROUND_BIASED = 1.5 * 2.0**52 + 2046.0
 _LOW_12 = np.uint64(0xFFF)
-_BIAS = np.uint64(1023)
+_BIAS, _1024 = np.uint64(1023), np.uint64(1024)
 _0, _1, _2 = np.uint64(0), np.uint64(1), np.uint64(2)
 _6, _12 = np.uint64(6), np.uint64(12)
 _52, _62, _63 = np.uint64(52), np.uint64(62), np.uint64(63)
@@ -73,6 +77,8 @@ _HALF_PI_HIGH, _HALF_PI_MIDDLE, _HALF_PI_LOW = (
 )
 _LOG2_E = 1.4426950408889634
 _TWO_OVER_PI = 0.6366197723675814
+#: A quarter of the step between the largest u: of an exponential the least.
+_LEAST_EXPONENTIAL = 2.0**-54
 _128_LN2 = 88.722839111673
 
 # The polynomials, lowest degree first, all made by tools/fit_polynomials.py.
@@ -178,6 +184,16 @@ bits_float = _bit_cast(types.uint64, types.float64, ir.DoubleType())
 """The float64 whose bits are those of a uint64."""
 
 
+@intrinsic
+def fma(typing_context, a, b, c):
+    """``a b + c``, rounded once: what `contract` permits the compiler, but does not promise."""
+
+    def codegen(context, builder, signature, args):
+        return builder.fma(*args)
+
+    return types.float64(types.float64, types.float64, types.float64), codegen
+
+
 @_on_any
 def log(x: float) -> float:
     """Natural logarithm, for every double.
@@ -191,26 +207,91 @@ def log(x: float) -> float:
     float
         log(x) with a relative error below 2.5e-16; -inf at 0, NaN below 0.
     """
+    return log_minus(x, 0.0)
+
+
+@_on_any
+def log_minus(x: float, c: float) -> float:
+    """``log(x) - c``, where a rounded logarithm would lose digits to the difference.
+
+    Parameters
+    ----------
+    x : float
+    c : float
+        Finite.
+
+    Returns
+    -------
+    float
+        log(x) - c with an error below 2.5e-16 times the larger of itself and 0.4; -inf at 0, NaN
+        below 0.
+    """
     tiny = x < _SMALLEST_NORMAL
-    bits = float_bits(x * 2.0**54 if tiny else x)
-    bias = _BIG_BIASED + 54.0 if tiny else _BIG_BIASED
-
-    # x = 2**k (1 + f) with 1 + f between sqrt(1/2) and sqrt(2)
-    shifted = bits + _BELOW_ONE
-    k = bits_float((shifted >> _52) | _BIG_BITS) - bias
-    f = bits_float((shifted & _MANTISSA) + _SQRT_HALF_BITS) - 1.0
-
-    # log(1 + f) = 2 atanh(s) = f - s (f - s**2 tail)
-    s = f / (2.0 + f)
-    z = s * s
-    w = z * z
-    c0, c1, c2, c3, c4, c5, c6 = _LOG
-    tail = (c0 + c1 * z) + ((c2 + c3 * z) + ((c4 + c5 * z) + c6 * w) * w) * w
-    value = k * _LN2_HIGH + (f - (s * (f - z * tail) - k * _LN2_LOW))
+    k, f = _power_and_rest(float_bits(x * 2.0**54 if tiny else x))
+    k = k - (54.0 if tiny else 0.0)
+    value = _log_of_parts(k, f, 0.0, c)
 
     value = value if x < math.inf else x
     value = math.nan if x < 0.0 else value
     return -math.inf if x == 0.0 else value
+
+
+@_on_any
+def log1p(x: float) -> float:
+    """``log(1 + x)``, for every double.
+
+    Parameters
+    ----------
+    x : float
+
+    Returns
+    -------
+    float
+        log(1 + x) with a relative error below 4e-16; -inf at -1, NaN below -1.
+    """
+    value = _log1p_inside(x)
+    value = value if x < math.inf else x
+    value = math.nan if x < -1.0 else value
+    return -math.inf if x == -1.0 else value
+
+
+@_on_any
+def _log1p_inside(x: float) -> float:
+    """``log(1 + x)`` of what is finite and above -1, or NaN."""
+    # 1 + x = u + e without an error
+    u = 1.0 + x
+    rounded = u - 1.0
+    e = (1.0 - (u - rounded)) + (x - rounded)
+
+    k, f = _power_and_rest(float_bits(u))
+    near = k == 0.0
+    return _log_of_parts(k, x if near else f, 0.0 if near else e / u, 0.0)
+
+
+@_on_any
+def _power_and_rest(bits: int) -> tuple[float, float]:
+    """k and f of ``x = 2**k (1 + f)``, 1 + f between sqrt(1/2) and sqrt(2)."""
+    shifted = bits + _BELOW_ONE
+    k = bits_float((shifted >> _52) | _BIG_BITS) - _BIG_BIASED
+    return k, bits_float((shifted & _MANTISSA) + _SQRT_HALF_BITS) - 1.0
+
+
+@_on_any
+def _log_of_parts(k: float, f: float, e: float, c: float) -> float:
+    """``k log(2) + log(1 + f) + e - c``: of k log(2) and c no digit is lost."""
+    # log(1 + f) = 2 atanh(s) = f - s (f - s**2 tail)
+    s = f / (2.0 + f)
+    z = s * s
+    rest = s * (f - z * atanh_tail(z))
+    return (k * _LN2_HIGH - c) + (f - (rest - (k * _LN2_LOW + e)))
+
+
+@_on_any
+def atanh_tail(z: float) -> float:
+    """``(2 atanh(s) - 2 s) / s**3`` at ``z = s**2``, for s up to `ATANH_LIMIT`."""
+    w = z * z
+    c0, c1, c2, c3, c4, c5, c6 = _LOG
+    return (c0 + c1 * z) + ((c2 + c3 * z) + ((c4 + c5 * z) + c6 * w) * w) * w
 
 
 @_on_any
@@ -247,13 +328,18 @@ def exp(x: float) -> float:
 @_on_any
 def _exp_of_rest(r: float) -> float:
     """exp(r) for at most half of log(2)."""
+    return 1.0 + (r + r * r * _exp_tail(r))
+
+
+@_on_any
+def _exp_tail(r: float) -> float:
+    """(exp(r) - 1 - r) / r**2 for at most half of log(2)."""
     q = r * r
     w = q * q
     c0, c1, c2, c3, c4, c5, c6, c7, c8, c9 = _EXP
     low = (c0 + c1 * r) + (c2 + c3 * r) * q
     middle = (c4 + c5 * r) + (c6 + c7 * r) * q
-    tail = low + (middle + (c8 + c9 * r) * w) * w
-    return 1.0 + (r + q * tail)
+    return low + (middle + (c8 + c9 * r) * w) * w
 
 
 @_on_any
@@ -278,6 +364,48 @@ def exp_below(x: float) -> float:
     exponent = (float_bits(rounded) & _LOW_12) - _BIAS
     value = _exp_of_rest(r) * bits_float(exponent << _52)
     return value if x > -708.0 else 0.0
+
+
+@_on_any
+def expm1(x: float) -> float:
+    """``exp(x) - 1``, for every double.
+
+    Parameters
+    ----------
+    x : float
+
+    Returns
+    -------
+    float
+        exp(x) - 1 with a relative error below 4e-16.
+    """
+    # Beyond these bounds nothing changes any more. A NaN passes both comparisons.
+    x = 710.0 if x > 710.0 else x
+    x = -45.0 if x < -45.0 else x
+
+    rounded = x * _LOG2_E + _ROUND_BIASED
+    k = rounded - _ROUND_BIASED
+    high = x - k * _LN2_HIGH
+    low = k * _LN2_LOW
+    r = high - low
+    value = r + (r * r * _exp_tail(r) + ((high - r) - low))
+
+    # 2**k may be out of range where 2**(k - 1), half of it, is not
+    half = bits_float(((float_bits(rounded) & _LOW_12) - _1024) << _52)
+    return value if k == 0.0 else 2.0 * (half * value + (half - 0.5))
+
+
+@_on_any
+def log1pexp(x: float) -> float:
+    """``log(1 + exp(x))``, for every double, with a relative error below 6e-16."""
+    return (x if x > 0.0 else 0.0) + _log1p_inside(exp(-abs(x)))
+
+
+@_on_any
+def expit(x: float) -> float:
+    """``1 / (1 + exp(-x))``, for every double, with a relative error below 6e-16."""
+    e = exp(-abs(x))
+    return (e if x < 0.0 else 1.0) / (1.0 + e)
 
 
 @_on_any
@@ -336,6 +464,24 @@ def radius(word: int) -> float:
     float
         The radius; the error of its square is below 2e-13.
     """
+    return math.sqrt(max(_minus_2_log(word), 0.0))
+
+
+@_on_bits
+def minus_log(word: int) -> float:
+    """A standard exponential, -log u with the u of `radius`.
+
+    Returns
+    -------
+    float
+        Positive, also for u = 1; the error is below 1e-13.
+    """
+    return max(0.5 * _minus_2_log(word), _LEAST_EXPONENTIAL)
+
+
+@_on_bits
+def _minus_2_log(word: int) -> float:
+    """-2 log u; rounding may take it below 0."""
     # u = 2**e m with m = 1.5 + h in [1, 2). The bits of u, exponent before mantissa, read e + m - 1
     # as a fixed-point number, up to a constant: log2(u) but for a function of m alone. `line` is
     # 1 + (e + 63 + m - 1) / 64.
@@ -350,8 +496,7 @@ def radius(word: int) -> float:
     p4 = (c4 + c5 * h) + (c6 + c7 * h) * h2
     p8 = (c8 + c9 * h) + (c10 + c11 * h) * h2
     p12 = (c12 + c13 * h) + (c14 + c15 * h) * h2
-    square = p0 + (p4 + (p8 + p12 * h4) * h4) * h4
-    return math.sqrt(max(square, 0.0))
+    return p0 + (p4 + (p8 + p12 * h4) * h4) * h4
 
 
 @_on_bits

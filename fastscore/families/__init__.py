@@ -1,8 +1,76 @@
-"""Probability families: one file per distribution; ``_family`` holds the contract."""
+"""Probability families: one file per distribution; ``_family`` holds the contract.
+
+A family is imported at its first use, `LogNormal` from ``log_normal``.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from fastscore.families._family import Family
-from fastscore.families.bernoulli import Bernoulli
-from fastscore.families.categorical import Categorical
-from fastscore.families.normal import Normal
 
-__all__ = ["Bernoulli", "Categorical", "Family", "Normal"]
+if TYPE_CHECKING:
+    from fastscore.families.affine import Affine
+    from fastscore.families.bernoulli import Bernoulli
+    from fastscore.families.beta import Beta
+    from fastscore.families.bijection import Bijection
+    from fastscore.families.binomial import Binomial
+    from fastscore.families.categorical import Categorical
+    from fastscore.families.custom import Custom
+    from fastscore.families.exponential import Exponential
+    from fastscore.families.fixed import Fixed
+    from fastscore.families.gamma import Gamma
+    from fastscore.families.geometric import Geometric
+    from fastscore.families.joint import Joint
+    from fastscore.families.laplace import Laplace
+    from fastscore.families.log_normal import LogNormal
+    from fastscore.families.low_rank_multivariate_normal import LowRankMultivariateNormal
+    from fastscore.families.mixture import Mixture
+    from fastscore.families.multivariate_normal import MultivariateNormal
+    from fastscore.families.normal import Normal
+    from fastscore.families.poisson import Poisson
+    from fastscore.families.shared import Shared
+    from fastscore.families.student_t import StudentT
+    from fastscore.families.transformed import Transformed
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    value = getattr(import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+__all__ = [
+    "Affine",
+    "Bernoulli",
+    "Beta",
+    "Bijection",
+    "Binomial",
+    "Categorical",
+    "Custom",
+    "Exponential",
+    "Family",
+    "Fixed",
+    "Gamma",
+    "Geometric",
+    "Joint",
+    "Laplace",
+    "LogNormal",
+    "LowRankMultivariateNormal",
+    "Mixture",
+    "MultivariateNormal",
+    "Normal",
+    "Poisson",
+    "Shared",
+    "StudentT",
+    "Transformed",
+]

@@ -1,24 +1,29 @@
 """The contract of a family: what a distribution owes to the engine and to its users.
 
-A family is one file.  It names its parameters, and writes four tile kernels, each a few lines
-over columns of a tile (``engine/blocks.py`` has their signatures):
+A family is one file.  It names its parameters, and writes tile kernels, each a few lines over
+columns of a tile (``engine/blocks.py`` has their signatures); of independent coordinates
+``_coordinates`` makes them from scalar functions:
 
 ``sample``       fill the tile
 ``score``        add each *natural* score column to the parameter column that it belongs to
 ``log_probs``    the log-densities of each sample under several distributions of the family
-``accumulate``   score and sums in one pass, for speed
+``accumulate``   optionally, score and sums in one pass, for speed
 ``finish``       optionally, what turns a block of such sums into the standard ones
 ``add_weighted`` optionally, weighted scores of proposals' samples in one pass, for speed
 
 A natural column belongs to one parameter of one coordinate; a scalar shared by all coordinates
 owns d of them, and its score is their sum.  Samples are float64 or, of discrete families, int64:
 both fill eight bytes, and tiles hold either.
+
+Samples may also be drawn on another space: the `source` of a family has the same parameters and
+the same score, and a kernel takes its tiles to what f sees (``_pushforward``).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
@@ -28,13 +33,17 @@ import numpy as np
 from fastscore import checks
 from fastscore.cached import cached
 from fastscore.engine.draw import draw_samples
-from fastscore.engine.driver import log_probs, scores
+from fastscore.engine.driver import forward, log_probs, scores
 from fastscore.engine.jit import TileKernel
 from fastscore.engine.problem import Problem
 from fastscore.engine.streams import seed_of
 from fastscore.engine.tiles import stride_of, tile_rows
 from fastscore.families._fitting import shares_of
 from fastscore.families._support import Support
+from fastscore.form import Form
+
+#: Below this concentration of a Gamma or Beta some samples underflow.
+FEWEST = 0.06
 
 
 class Family(ABC):
@@ -42,6 +51,8 @@ class Family(ABC):
 
     Attributes
     ----------
+    constants : mapping of str to object
+        What else was given, and is not differentiated by.
     dtype : dtype
         Of samples: float64, or int64 if the distribution is discrete.
     parameters : mapping of str to ndarray
@@ -52,15 +63,18 @@ class Family(ABC):
         Number of free parameter entries, P.
     """
 
-    sample_kernel: ClassVar[TileKernel]
-    score_kernel: ClassVar[TileKernel]
-    log_probs_kernel: ClassVar[TileKernel]
-    accumulate_kernel: ClassVar[TileKernel]
-    finish_kernel: ClassVar[TileKernel | None] = None
-    add_weighted_kernel: ClassVar[TileKernel | None] = None
-    dtype: ClassVar[type] = np.float64
+    sample_kernel: TileKernel
+    score_kernel: TileKernel
+    log_probs_kernel: TileKernel
+    accumulate_kernel: TileKernel | None = None
+    finish_kernel: TileKernel | None = None
+    add_weighted_kernel: TileKernel | None = None
+    dtype: type = np.float64
+    #: Whether `fisher` is an estimate from samples, for want of a closed form.
+    fisher_estimated: ClassVar[bool] = False
 
     parameters: Mapping[str, np.ndarray]
+    constants: Mapping[str, Any] = MappingProxyType({})
     d: int
     size: int
     #: Natural score column -> parameter entry.
@@ -71,10 +85,11 @@ class Family(ABC):
     def _set_parameters(self, **values: Any) -> dict[str, np.ndarray]:
         """Validate and store parameters; return them spread to one entry per coordinate.
 
-        They have one common shape, or are scalars shared by all coordinates.
+        They have one common shape, or are scalars shared by all coordinates; arrays that were set
+        as constants before have it too.
         """
         arrays = {name: checks.parameter(name, value) for name, value in values.items()}
-        shape = common_shape(arrays)
+        shape = common_shape({**arrays, **self.constants})
         self.d = int(np.prod(shape, dtype=int))
         self.parameters = MappingProxyType(arrays)
         self.size = sum(array.size for array in arrays.values())
@@ -97,6 +112,56 @@ class Family(ABC):
         return int(self.index.ctypes.data)
 
     @property
+    def form(self) -> Form:
+        """How f sees samples."""
+        return Form(self.d, self.dtype)
+
+    @property
+    def source(self) -> Source:
+        """What a run without proposals draws from: this family, and f sees its tiles as they are.
+
+        Another one has the same parameters and score, and a kernel that takes its tiles to f.
+        """
+        return Source(self)
+
+    @property
+    def whole(self) -> Family:
+        """This distribution with all parameters, also those held fixed."""
+        return self
+
+    def free(self, name: str) -> int:
+        """Number of free entries of a parameter."""
+        return self.parameters[name].size
+
+    def shaped(
+        self,
+        name: str,
+        values: np.ndarray,
+        *,
+        scaled: bool = True,  # noqa: ARG002
+    ) -> np.ndarray:
+        """Derivatives by the free entries of a parameter, in its shape, and their errors.
+
+        Of a symmetric matrix half of a derivative stands in either of two places; values that
+        are none, such as ratios, are not ``scaled``.
+        """
+        return values.reshape(self.parameters[name].shape)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Expectation of each coordinate, (d,)."""
+        raise NotImplementedError(f"{type(self).__name__} has no closed form of its mean")
+
+    @property
+    def variance(self) -> np.ndarray:
+        """Variance of each coordinate, (d,)."""
+        raise NotImplementedError(f"{type(self).__name__} has no closed form of its variance")
+
+    def entropy(self) -> float:
+        """``−E[log p(x)]`` in nats, of all coordinates together."""
+        raise NotImplementedError(f"{type(self).__name__} has no closed form of its entropy")
+
+    @property
     def shares(self) -> bool:
         """Whether some parameter entry is shared by several coordinates."""
         return self.size < self.index.size
@@ -109,30 +174,43 @@ class Family(ABC):
         ValueError
             If a name is not a parameter of this distribution.
         """
-        unknown = changes.keys() - self.parameters.keys()
+        known = {**self.parameters, **self.constants}
+        unknown = changes.keys() - known.keys()
         if unknown:
             raise ValueError(
                 f"{type(self).__name__} has no parameter {sorted(unknown)[0]!r}: "
-                f"its parameters are {', '.join(self.parameters)}"
+                f"its parameters are {', '.join(known)}"
             )
-        return type(self)(**{**self.parameters, **changes})
+        return self._with({**known, **changes})
 
-    def sample(self, n: int, *, rng: Any = None) -> np.ndarray:
-        """Draw n samples, of shape (n, d).
+    def _with(self, given: Mapping[str, Any]) -> Self:
+        """The same with other parameters and constants."""
+        return type(self)(**given)
+
+    def sample(self, n: int, *, rng: Any = None) -> Any:
+        """Draw n samples, of shape (n, d); of a `Joint` a named tuple of such arrays.
 
         They are the very samples that ``fs.gradient(f, p, n=n, rng=rng)`` uses (not those behind
         ``sampling="counts"``).
         """
-        return draw_samples(self, checks.count("n", n), seed_of(rng))
+        return self.form.seen(self.drawn(n, rng))
+
+    def drawn(self, n: int, rng: Any) -> np.ndarray:
+        """The same side by side, (n, d), whatever their form."""
+        source = self.source
+        return source.forward(draw_samples(source.family, checks.count("n", n), seed_of(rng)))
 
     def score(self, x: Any) -> np.ndarray:
         """Score ``∇_θ log p(x)`` of samples (n, d), of shape (n, P) in parameter order."""
         self.require_score()
-        samples = self._as_samples(x)
+        return self.scores_of(self._as_samples(x))
+
+    def scores_of(self, samples: np.ndarray) -> np.ndarray:
+        """The same of samples (n, d) of its type."""
         out = np.empty((len(samples), self.size))
         columns = np.empty((self.size, stride_of(self.d)))
         problem = Problem.of_family(self)
-        for rows, tile in _tiles(samples):
+        for rows, tile in tiles_of(samples):
             scores(problem, self.packed, self.index, tile, len(rows), columns.ravel())
             out[rows] = columns[:, : len(rows)].T
         return out
@@ -144,17 +222,34 @@ class Family(ABC):
     def log_density(self, samples: np.ndarray) -> np.ndarray:
         """The same of samples (n, d) of its type, −∞ where they are none of this distribution."""
         out = np.empty(len(samples))
-        address, stride = type(self).log_probs_kernel.address, stride_of(self.d)
+        address, stride = self.log_probs_kernel.address, stride_of(self.d)
         packed, column = np.array([self.packed_at]), np.zeros(1, np.int64)
-        for rows, tile in _tiles(samples):
+        for rows, tile in tiles_of(samples):
             values = np.empty(stride)
             log_probs(address, packed, column, tile, len(rows), self.d, stride, values)
             out[rows] = values[: len(rows)]
         return out
 
     @abstractmethod
-    def fisher(self) -> np.ndarray:
+    def fisher(self) -> Any:
         """Fisher information ``E[s sᵀ]``, of shape (P, P)."""
+
+    @property
+    def underflows(self) -> bool:
+        """Whether samples may underflow, whose score needs more than they then say.
+
+        Their `source` carries what it needs; whoever works with x alone must refuse.
+        """
+        return False
+
+    def require_density(self, what: str) -> None:
+        """Raise a ValueError where x alone does not tell its density, since it may underflow."""
+        if self.underflows:
+            raise ValueError(
+                f"{what} = {self!r}: with a concentration below {FEWEST}, x may underflow to 0, "
+                "where p/q is unknown; a plain gradient carries log x, but weights need x itself. "
+                "Take a larger concentration, or no proposals"
+            )
 
     def require_score(self) -> None:
         """Raise a ValueError where the score does not exist, at a parameter on its boundary."""
@@ -176,6 +271,11 @@ class Family(ABC):
     @abstractmethod
     def support_set(self) -> Support:
         """Where the probability is not 0, by coordinate."""
+
+    @property
+    def supports(self) -> tuple[Support, ...]:
+        """Sets whose union has all the probability."""
+        return (self.support_set,)
 
     def fit(self, x: Any, weights: Any = None, *, least: float = 1e-3) -> Self:
         """The distribution of this family that is most likely to have given weighted samples.
@@ -208,7 +308,10 @@ class Family(ABC):
         The present values matter to ``least`` alone.  In a sequence of fits, those from one fixed
         distribution, say the target, keep one floor; from the previous fit, floors sink in turn.
         """
-        samples = self._as_samples(x)
+        return self.fitted(self._as_samples(x), weights, least=least)
+
+    def fitted(self, samples: np.ndarray, weights: Any, *, least: float) -> Self:
+        """The same to samples (n, d) of its type."""
         checks.require("x", samples, np.isfinite(samples), "finite")
         floor = checks.parameter("least", least)
         checks.require("least", floor, (floor > 0) & (floor <= 1), "above 0 and at most 1")
@@ -226,8 +329,10 @@ class Family(ABC):
         if given.dtype.kind not in "biuf":
             raise TypeError(f"x={x!r} has dtype {given.dtype}: give real numbers")
         if self.dtype is np.int64:
-            integral = (np.abs(given) < 2**53) & (given == np.floor(given))
-            checks.require("x", np.asarray(given, dtype=np.float64), integral, "an integer")
+            integral = (np.abs(given) < 2**51) & (given == np.floor(given))
+            checks.require(
+                "x", np.asarray(given, dtype=np.float64), integral, "an integer below 2**51"
+            )
         samples: np.ndarray = np.asarray(given, dtype=self.dtype)
         if samples.ndim != 2 or samples.shape[1] != self.d:
             raise ValueError(f"x has shape {samples.shape}: give samples of shape (n, {self.d})")
@@ -235,13 +340,14 @@ class Family(ABC):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as its parameters: all else follows from them."""
-        return partial(type(self), **self.parameters), ()
+        return partial(type(self), **self.parameters, **self.constants), ()
 
     def __repr__(self) -> str:
         def shown(value: np.ndarray) -> str:
             return np.array2string(value, precision=6, threshold=6, edgeitems=2, separator=", ")
 
-        parameters = ", ".join(f"{k}={shown(v)}" for k, v in self.parameters.items())
+        given = {**self.parameters, **self.constants}
+        parameters = ", ".join(f"{k}={shown(np.asarray(v))}" for k, v in given.items())
         return f"{type(self).__name__}({parameters})"
 
 
@@ -254,7 +360,39 @@ def common_shape(arrays: Mapping[str, np.ndarray]) -> tuple[int, ...]:
     return next(iter(shapes.values()), ())
 
 
-def _tiles(samples: np.ndarray) -> Any:
+@dataclass(frozen=True)
+class Source:
+    """What a run draws from, and how its tiles become what f sees.
+
+    Attributes
+    ----------
+    family : Family
+        Of the tiles.
+    kernel : TileKernel or None
+        The `FORWARD` kernel, if tiles are not seen as they are.
+    params_at : int
+        Address of its parameters.
+    kept : object
+        What must live as long.
+    """
+
+    family: Family
+    kernel: TileKernel | None = None
+    params_at: int = 0
+    kept: Any = None
+
+    def forward(self, drawn: np.ndarray) -> np.ndarray:
+        """What f sees of samples (n, d)."""
+        if self.kernel is None:
+            return drawn
+        out, d = np.empty_like(drawn), drawn.shape[1]
+        for rows, tile in tiles_of(drawn):
+            forward(self.kernel.address, self.params_at, tile, len(rows), d, stride_of(d))
+            out[rows] = tile.reshape(d, -1)[:, : len(rows)].T
+        return out
+
+
+def tiles_of(samples: np.ndarray) -> Any:
     """Cut samples (n, d) into tiles stored by columns."""
     n, d = samples.shape
     step = tile_rows(d)

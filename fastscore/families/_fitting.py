@@ -41,6 +41,27 @@ def moments(x: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.einsum("n,nk->k", shares, (x - mean) ** 2)
 
 
+def mean_above(
+    x: np.ndarray, shares: np.ndarray, current: np.ndarray, least: float, size: int
+) -> np.ndarray:
+    """The mean of each coordinate, or of all if they share one of ``size`` entries.
+
+    It stays above ``least`` times the current one, (d,).
+    """
+    mean = np.einsum("n,nk->k", shares, x)
+    if size < len(mean):
+        mean, current = mean.mean(keepdims=True), current[:1]
+    fitted: np.ndarray = np.maximum(mean, least * current)
+    return fitted
+
+
+def weighted_median(x: np.ndarray, shares: np.ndarray) -> float:
+    """Half of the weight lies on either side."""
+    order = np.argsort(x)
+    below = np.cumsum(shares[order])
+    return float(x[order[np.searchsorted(below, 0.5 * below[-1])]])
+
+
 def location_and_scale(
     mean: np.ndarray, variance: np.ndarray, floor: np.ndarray, *, shared: bool
 ) -> tuple[np.ndarray, np.ndarray]:

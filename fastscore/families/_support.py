@@ -62,6 +62,15 @@ class Support:
             excluded=np.asarray(excluded, dtype=np.int64).reshape(-1, 2),
         )
 
+    def times(self, other: Support) -> Support:
+        """The product with the support of further coordinates."""
+        return Support(
+            low=np.concatenate([self.low, other.low]),
+            high=np.concatenate([self.high, other.high]),
+            integer=np.concatenate([self.integer, other.integer]),
+            excluded=np.concatenate([self.excluded, other.excluded + np.array([self.d, 0])]),
+        )
+
     @property
     def d(self) -> int:
         """Number of coordinates."""
@@ -78,6 +87,12 @@ class Support:
         if len(self.excluded):
             covers[[k for k, _ in self._pairs - other._pairs]] = False
         return covers
+
+
+def uncovered(p: Iterable[Support], proposals: Sequence[Support]) -> np.ndarray | None:
+    """A point of one of p's supports that no proposal reaches, see `missed_by`, or None."""
+    missed = (missed_by(support, proposals) for support in p)
+    return next((point for point in missed if point is not None), None)
 
 
 def missed_by(p: Support, proposals: Sequence[Support]) -> np.ndarray | None:

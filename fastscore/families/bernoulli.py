@@ -23,6 +23,7 @@ from fastscore.engine.normals import CHUNK
 from fastscore.engine.streams import LANES, fill_words
 from fastscore.families._family import Family
 from fastscore.families._fitting import probabilities
+from fastscore.families._information import assembled
 from fastscore.families._support import Support
 from fastscore.families._two_valued import FAINTEST, RAW, taken, write_sums
 
@@ -194,11 +195,31 @@ class Bernoulli(Family):
                 f"above {FAINTEST} and below 1 for its score to exist (by logits it always does)",
             )  # fmt: skip
 
-    def fisher(self) -> np.ndarray:
-        """Fisher information, (P, P): ``p (1 − p)`` by logits, its inverse by probabilities."""
+    def fisher(self) -> Any:
+        """Fisher information, (P, P): ``p (1 − p)`` by logits, its inverse by probabilities.
+
+        Sparse beyond 4,096 parameter entries.
+        """
         self.require_score()
         variance = self._one * self._zero
-        return np.diag(variance if "logits" in self.parameters else 1 / variance)
+        information = variance if "logits" in self.parameters else 1 / variance
+        return assembled([[information]], self.index.reshape(1, self.d), self.size)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Probabilities of 1, p."""
+        return np.array(self._one)
+
+    @property
+    def variance(self) -> np.ndarray:
+        """``p (1 − p)``."""
+        return np.asarray(self._one * self._zero)
+
+    def entropy(self) -> float:
+        """``−Σ p log p + (1 − p) log(1 − p)``."""
+        from scipy.special import entr
+
+        return float(np.sum(entr(self._one) + entr(self._zero)))
 
     def support(self, most: int) -> np.ndarray:
         """All ``2**d`` outcomes, of shape (2**d, d)."""

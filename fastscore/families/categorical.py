@@ -18,6 +18,7 @@ from fastscore.engine.normals import CHUNK
 from fastscore.engine.streams import LANES, fill_words
 from fastscore.families._family import Family
 from fastscore.families._fitting import probabilities
+from fastscore.families._information import block_diagonal
 from fastscore.families._support import Support
 from fastscore.families._two_valued import FAINTEST, RAW, taken, write_sums
 
@@ -197,19 +198,38 @@ class Categorical(Family):
                 "a class, with gradient 0)",
             )  # fmt: skip
 
-    def fisher(self) -> np.ndarray:
-        """Fisher information, (P, P), a block for each variable; singular by logits and probs."""
+    def fisher(self) -> Any:
+        """Fisher information, (P, P), a block for each variable; singular by logits and probs.
+
+        Sparse beyond 4,096 parameter entries.
+        """
         self.require_score()
-        out = np.zeros((self.size, self.size))
-        by_logit = "logits" in self.parameters
-        weights = None if by_logit else self.parameters["probs"].reshape(self.d, -1)
+        blocks = []
+        ((name, given),) = self.parameters.items()
+        by_logit, weights = name == "logits", given.reshape(self.d, -1)
         for k, (p, rest) in enumerate(zip(self._probs, self._complements(), strict=True)):
-            at = slice(k * self.classes, (k + 1) * self.classes)
             block = -np.outer(p, p)
             np.fill_diagonal(block, p * rest)
             # By weights θ with p = θ/S: ∂ log p_a/∂θ = (∂ by log θ)/θ.
-            out[at, at] = block if weights is None else block / np.outer(weights[k], weights[k])
-        return out
+            blocks.append(block if by_logit else block / np.outer(weights[k], weights[k]))
+        return block_diagonal(blocks, self.size)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean class of each variable."""
+        return self._probs @ np.arange(self.classes)
+
+    @property
+    def variance(self) -> np.ndarray:
+        """Variance of the class of each variable."""
+        about = np.arange(self.classes) - self.mean[:, None]
+        return np.sum(self._probs * about**2, axis=1)
+
+    def entropy(self) -> float:
+        """``−Σ p log p``."""
+        from scipy.special import entr
+
+        return float(np.sum(entr(self._probs)))
 
     def support(self, most: int) -> np.ndarray:
         """All ``K**d`` outcomes, of shape (K**d, d)."""

@@ -16,6 +16,7 @@ from fastscore.engine.normals import MULTIPLE, normals
 from fastscore.engine.squares import sums_of_squares
 from fastscore.families._family import Family
 from fastscore.families._fitting import location_and_scale, moments
+from fastscore.families._information import assembled
 from fastscore.families._support import Support
 
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
@@ -197,11 +198,28 @@ class Normal(Family):
                 "values. Give loc relative to an origin nearby, and shift x inside f"
             )
 
-    def fisher(self) -> np.ndarray:
-        """Fisher information, (P, P): diagonal, summed over coordinates that share an entry."""
+    def fisher(self) -> Any:
+        """Fisher information, (P, P): diagonal, summed over coordinates that share an entry.
+
+        Sparse beyond 4,096 parameter entries.
+        """
         scale, unit = self.packed[self.d : 2 * self.d], self.packed[2 * self.d : 3 * self.d]
-        natural = np.concatenate([1 / scale**2, 2 * unit**2])
-        return np.diag(np.bincount(self.index, weights=natural, minlength=self.size))
+        blocks = [[1 / scale**2, 0], [0, 2 * unit**2]]
+        return assembled(blocks, self.index.reshape(2, self.d), self.size)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """``loc``."""
+        return self.packed[: self.d].copy()
+
+    @property
+    def variance(self) -> np.ndarray:
+        """``scale²``."""
+        return self.packed[self.d : 2 * self.d] ** 2
+
+    def entropy(self) -> float:
+        """``Σ log scale + ½ log 2πe``."""
+        return float(0.5 * self.d - self.packed[-1])
 
     @property
     def support_set(self) -> Support:

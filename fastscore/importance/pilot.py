@@ -58,7 +58,7 @@ def with_best_shares(
     if count == 1:
         return replace(proposals, allocation=None, pilot=None)
     samples = SAMPLES if proposals.pilot is None else proposals.pilot
-    x, index = equal.sample(p, samples, rng=derived_seed(seed, _STREAM))
+    x, index = equal.drawn(p, samples, derived_seed(seed, _STREAM))
     drawn = np.bincount(index, minlength=len(equal.members(p)))
     x = x[p.log_density(x) > -np.inf]
     log_q = np.array([q.log_density(x) for q in equal.members(p)])
@@ -78,10 +78,10 @@ def with_best_shares(
 
 def squared_scores(p: Family, x: np.ndarray, wrt: Collection[str]) -> np.ndarray:
     """``‖s‖²`` over the parameters in ``wrt`` at samples (n, d), of shape (n,)."""
-    sizes = [value.size for value in p.parameters.values()]
+    sizes = [p.free(name) for name in p.parameters]
     chosen = np.repeat([name in wrt for name in p.parameters], sizes)
     step = max(1, _SCORES // p.size)
-    parts = [np.sum(p.score(x[i : i + step])[:, chosen] ** 2, axis=1)
+    parts = [np.sum(p.scores_of(x[i : i + step])[:, chosen] ** 2, axis=1)
              for i in range(0, len(x), step)]  # fmt: skip
     return np.concatenate([np.empty(0), *parts])
 

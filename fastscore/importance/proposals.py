@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from fastscore.engine.mixture import Mixture
 from fastscore.engine.streams import seed_of
 from fastscore.engine.tiles import Tiling, unit_tiling
 from fastscore.families import Family
-from fastscore.families._support import missed_by
+from fastscore.families._support import uncovered
 from fastscore.importance import heuristics, psis
 from fastscore.importance.allocation import as_allocation, units_of_counts, units_of_shares
 
@@ -129,7 +130,7 @@ class Proposals:
         for j, q in enumerate(given):
             if not isinstance(q, Family):
                 raise TypeError(f"proposals[{j}]={q!r} is not a distribution: give fs.Normal(…)")
-        object.__setattr__(self, "families", tuple(given))
+        object.__setattr__(self, "families", tuple(q.whole for q in given))
         _number("defensive", self.defensive, 0, 1, least_too=True)
         if not given and not self.defensive:
             raise ValueError("proposals is empty: give a distribution at least")
@@ -227,21 +228,23 @@ class Proposals:
             If a proposal has another dimension or type of samples, or if together (under constant
             weights: alone) they miss part of p's support.
         """
+        p.require_density("p")
         for j, q in enumerate(self.families):
-            if q.d != p.d or q.dtype is not p.dtype:
+            q.require_density(f"proposals[{j}]")
+            if q.form != p.form:
                 raise ValueError(
-                    f"proposals[{j}]={q!r} has samples of {q.d} {np.dtype(q.dtype)} coordinates, "
-                    f"p of {p.d} {np.dtype(p.dtype)}: give proposals like p"
+                    f"proposals[{j}]={q!r} has samples of {q.form}, p of {p.form}: give proposals "
+                    "like p"
                 )
-        target, supports = p.support_set, [q.support_set for q in self.members(p)]
-        missed = missed_by(target, supports)
+        target, supports = p.supports, [q.supports for q in self.members(p)]
+        missed = uncovered(target, list(chain.from_iterable(supports)))
         if missed is not None:
             raise ValueError(
                 f"no proposal reaches x = {np.array2string(np.asarray(missed), threshold=8)}, "
                 "which p does: the estimate would miss it. Widen a proposal, or give p a share: "
                 "fs.Proposals(…, defensive=0.1)"
             )
-        partial = tuple(j for j, q in enumerate(supports) if missed_by(target, [q]) is not None)
+        partial = tuple(j for j, q in enumerate(supports) if uncovered(target, q) is not None)
         if partial and self.heuristic == "constant":
             raise ValueError(
                 f"heuristic='constant', but proposals[{partial[0]}] misses part of p's support: "
@@ -319,6 +322,11 @@ class Proposals:
         """
         if not isinstance(p, Family):
             raise TypeError(f"p={p!r} is not a distribution: give one, such as fs.Normal(…)")
+        x, own = self.drawn(p.whole, n, rng)
+        return p.form.seen(x), own
+
+    def drawn(self, p: Family, n: int | None, rng: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The same side by side, (N, d), whatever their form."""
         self.check(p)
         mixture, units = self.mixture(p, None if n is None else checks.count("n", n))
         x = draw_units(mixture, cut_of(mixture, units), seed_of(rng))

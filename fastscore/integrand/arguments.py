@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import lru_cache
 from typing import Any
 
@@ -24,6 +25,12 @@ class Arguments:
         packed: list[int] = []
         self.types = tuple(self._pack(f"args[{i}]", value, packed) for i, value in enumerate(args))
         self.words = np.array(packed or [0], dtype=np.uint64).view(np.int64)
+
+    def led_by(self, *words: int) -> Arguments:
+        """The same, with further words in front."""
+        other = copy.copy(self)
+        other.words = np.concatenate([np.array(words, dtype=np.int64), self.words])
+        return other
 
     def _pack(self, name: str, value: Any, packed: list[int]) -> types.Type:
         if isinstance(value, tuple):

@@ -3,12 +3,13 @@
 A tile is stored by columns.  With few coordinates f sees each sample in place, with the column
 stride, and is inlined with d as a constant, so that LLVM vectorises over samples.  With many, or
 where that does not compile, it sees contiguous copies of a panel of rows at a time; a C function
-always does.
+always does.  Of samples drawn on another space a kernel makes what f sees first.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +18,7 @@ from numba import njit, types
 from numba.core import errors
 from numba.extending import intrinsic
 
-from fastscore.engine.blocks import INTEGRAND
+from fastscore.engine.blocks import INTEGRAND, forward_tile
 from fastscore.engine.memory import (
     as_floats,
     as_integers,
@@ -31,6 +32,7 @@ from fastscore.engine.memory import (
     view_maker,
 )
 from fastscore.engine.tiles import FEW_COLUMNS
+from fastscore.form import Form
 from fastscore.integrand.arguments import Arguments, unpacker
 from fastscore.integrand.pointer import CFunction
 
@@ -80,6 +82,15 @@ def evaluate(x, out, rows, d, stride, args):
     {body}
 """
 
+# In front of either: the tile of what f sees, as wide as the tile.  The arguments start with the
+# addresses of the kernel that makes it, and of that kernel's parameters.
+_FORWARD = """
+    tile = empty(d * stride + 8)
+    seen = line_of(pointer(tile))
+    forward(args[0], (as_floats(args[1]), x, rows, d, stride, seen))
+    x, args = seen, offset(args, 2)
+"""
+
 # Panels start a cache line, whose rows would else straddle two (0.16 against 0.13 ns an element).
 # ``buffer[0] = 0.0`` keeps the buffer alive: Numba frees an array after its last use, and does not
 # see those through a pointer.
@@ -97,31 +108,31 @@ def evaluate(x, out, rows, d, stride, args):
 
 _SAMPLE_COLUMNS = """
 for t in range(rows):
-    out[t] = real(f(sample(items(offset(x, t)), (D,), (stride,)), {names}))
+    out[t] = real(f({column_sample}, {names}))
 """
 
 _BATCH_COLUMNS = """
 values = row(out, (rows,), (1,))
 values[:] = nan
-nothing(f(batch(items(x), (rows, D), (1, stride)), values, {names}))
+nothing(f({column_batch}, values, {names}))
 """
 
 _SAMPLE_ROWS = """
 for t in range(count):
-    out[start + t] = real(f(sample(items(offset(panel, t * d)), (d,), (1,)), {names}))
+    out[start + t] = real(f({row_sample}, {names}))
 """
 
 _BATCH_ROWS = """
 values = row(offset(out, start), (count,), (1,))
 values[:] = nan
-nothing(f(batch(items(panel), (count, d), (d, 1)), values, {names}))
+nothing(f({row_batch}, values, {names}))
 """
 
 _SAMPLE_DIRECT = """
 values = empty(SIZE)
 for t in range(count):
     values[:] = nan
-    nothing(f(sample(items(offset(panel, t * d)), (d,), (1,)), values, {names}))
+    nothing(f({row_sample}, values, {names}))
     for j in range(SIZE):
         out[j * stride + start + t] = values[j]
 """
@@ -129,7 +140,7 @@ for t in range(count):
 _BATCH_DIRECT = """
 values = empty((count, SIZE))
 values[:] = nan
-nothing(f(batch(items(panel), (count, d), (d, 1)), values, {names}))
+nothing(f({row_batch}, values, {names}))
 for t in range(count):
     for j in range(SIZE):
         out[j * stride + start + t] = values[t, j]
@@ -150,43 +161,62 @@ _BODIES = {
     "batch": (_BATCH_COLUMNS, _BATCH_ROWS, _BATCH_DIRECT),
 }
 
+# What f gets: coordinates from the first on of a tile's or of a panel's rows.
+_VIEWS = {
+    "column_sample": "sample({items}(offset(x, t + {first} * stride)), ({d},), (stride,))",
+    "column_batch": "batch({items}(offset(x, {first} * stride)), (rows, {d}), (1, stride))",
+    "row_sample": "sample({items}(offset(panel, t * d + {first})), ({d},), (1,))",
+    "row_batch": "batch({items}(offset(panel, {first})), (count, {d}), (d, 1))",
+}
 
 #: How a tile's eight-byte items are seen, by type.
-_ITEMS: dict[type, Any] = {np.float64: as_floats, np.int64: as_integers}
+_ITEMS: dict[type, str] = {np.float64: "as_floats", np.int64: "as_integers"}
 
 
 def compile_f(
-    f: Any, kind: str, d: int, arguments: Arguments, dtype: type = np.float64
+    f: Any, kind: str, form: Form, arguments: Arguments, forward: bool = False
 ) -> TileFunction:
-    """The tile kernel of a jitted f of samples of that type.
+    """The tile kernel of a jitted f of samples of that form.
+
+    Parameters
+    ----------
+    f, kind, form, arguments
+        f, how it is called, what it sees, and its further arguments.
+    forward : bool
+        Whether tiles are of another space, and the words of the arguments led by two addresses:
+        of the kernel that makes what f sees, and of its parameters.
 
     Raises
     ------
     TypeError
-        If f does not compile for an array of that type, or does not return what its kind should.
+        If f does not compile for such samples, or does not return what its kind should.
     """
-    width = d if d <= FEW_COLUMNS else 0
-    return _compiled_f(f, kind, width, arguments.types, dtype)
+    return _compiled_f(f, kind, form, arguments.types, forward)
 
 
 def compile_direct(
-    direct: Any, kind: str, size: int, arguments: Arguments, dtype: type = np.float64
+    direct: Any, kind: str, size: int, form: Form, arguments: Arguments, forward: bool = False
 ) -> TileFunction:
     """The tile kernel of a jitted direct term."""
-    return _compiled_direct(direct, kind, size, arguments.types, dtype)
+    return _compiled_direct(direct, kind, size, form, arguments.types, forward)
 
 
-def compile_pointer(function: CFunction, dtype: type) -> tuple[TileFunction, Arguments]:
+def compile_pointer(
+    function: CFunction, form: Form, forward: bool = False
+) -> tuple[TileFunction, Arguments]:
     """The tile kernel which calls a C function, and the arguments that name it."""
     arguments = Arguments((function.address, function.user_data))
-    kernel = _calling(function.batch, function.takes_user_data, dtype, arguments.types)
+    kernel = _calling(
+        function.batch, function.takes_user_data, form.dtype, arguments.types, forward
+    )
     return kernel, arguments
 
 
 @lru_cache
 def _calling(
-    batch: bool, takes_user_data: bool, dtype: type, argument_types: tuple[types.Type, ...]
-) -> TileFunction:
+    batch: bool, takes_user_data: bool, dtype: type, argument_types: tuple[types.Type, ...],
+    forward: bool,
+) -> TileFunction:  # fmt: skip
     """One kernel for all C functions of a signature."""
     items = floats if dtype is np.float64 else integers
     last = (types.int64,) if takes_user_data else ()
@@ -195,8 +225,11 @@ def _calling(
     else:
         body, signature = _C_SAMPLE, types.float64(types.int32, items, *last)
     body = body.replace("{user_data}", ", a1" if takes_user_data else "")
-    scope = {"call": caller(signature), "int32": np.int32}
-    return _build(_ROWS, body, None, argument_types, dtype, scope)
+    scope = {
+        "call": caller(signature), "int32": np.int32,
+        "items": as_floats if dtype is np.float64 else as_integers,
+    }  # fmt: skip
+    return _build(_ROWS, body, None, Form(0, dtype), argument_types, forward, scope)
 
 
 class TileFunction:
@@ -213,64 +246,83 @@ class TileFunction:
 
 @lru_cache(maxsize=256)
 def _compiled_f(
-    f: Any, kind: str, d: int, argument_types: tuple[types.Type, ...], dtype: type = np.float64
+    f: Any, kind: str, form: Form, argument_types: tuple[types.Type, ...], forward: bool
 ) -> TileFunction:
-    """f on columns if it can be, else on rows; d = 0 stands for any too large for columns."""
+    """f on columns if it can be, else on rows."""
     columns, rows, _ = _BODIES[kind]
     # Explicit signatures fix the type of x, and an f with a prange of its own cannot be inlined.
-    if d and f._can_compile and not f.targetoptions.get("parallel"):
+    few = form.d <= FEW_COLUMNS
+    if few and f._can_compile and not f.targetoptions.get("parallel"):
         scope = {
             "f": njit(f.py_func, inline="always", **_options(f)),
             "sample": _column_sample, "batch": _column_batch,
-            "D": d,
         }  # fmt: skip
         try:
-            return _build(_COLUMNS, columns, f, argument_types, dtype, scope)
+            return _build(_COLUMNS, columns, f, form, argument_types, forward, scope)
         except errors.NumbaError:
             pass  # it may need contiguous rows; if it fails there too, that error is told
-    return _on_rows(rows, f, argument_types, dtype)
+    form = form if few or form.parts else replace(form, d=0)  # one kernel for all of many
+    return _on_rows(rows, f, form, argument_types, forward)
 
 
 @lru_cache(maxsize=256)
 def _compiled_direct(
-    direct: Any, kind: str, size: int, argument_types: tuple[types.Type, ...], dtype: type
-) -> TileFunction:
-    return _on_rows(_BODIES[kind][2], direct, argument_types, dtype, SIZE=size)
+    direct: Any, kind: str, size: int, form: Form, argument_types: tuple[types.Type, ...],
+    forward: bool,
+) -> TileFunction:  # fmt: skip
+    form = form if form.parts else replace(form, d=0)
+    return _on_rows(_BODIES[kind][2], direct, form, argument_types, forward, SIZE=size)
 
 
 def _on_rows(
-    body: str, f: Any, argument_types: tuple[types.Type, ...], dtype: type, **constants: int
-) -> TileFunction:
+    body: str, f: Any, form: Form, argument_types: tuple[types.Type, ...], forward: bool,
+    **constants: int,
+) -> TileFunction:  # fmt: skip
+    inner = _rows if f._can_compile else _writable_rows
     scope = {
         "f": f,
         "sample": _row if f._can_compile else _writable_row,
-        "batch": _rows if f._can_compile else _writable_rows,
+        "batch": _column_batch if form.parts else inner,
         **constants,
     }
     try:
-        return _build(_ROWS, body, f, argument_types, dtype, scope)
+        return _build(_ROWS, body, f, form, argument_types, forward, scope)
     except errors.NumbaError as error:
-        raise TypeError(_explain(f, error, dtype)) from error
+        raise TypeError(_explain(f, error, form)) from error
 
 
 def _build(
-    frame: str, body: str, f: Any, argument_types: tuple[types.Type, ...], dtype: type,
-    scope: dict[str, Any],
+    frame: str, body: str, f: Any, form: Form, argument_types: tuple[types.Type, ...],
+    forward: bool, scope: dict[str, Any],
 ) -> TileFunction:  # fmt: skip
     """Compile a body within its frame, under f's own floating-point options."""
     scope = {
-        "unpack": unpacker(argument_types), "items": _ITEMS[dtype], "row": _writable_row,
+        "unpack": unpacker(argument_types), "as_floats": as_floats, "as_integers": as_integers,
+        "row": _writable_row, "record": form.record if form.parts else None,
         "real": _real, "nothing": _nothing, "offset": offset, "pointer": pointer,
         "line_of": line_of, "copy_rows": copy_rows, "empty": np.empty, "nan": math.nan,
-        "PANEL": _PANEL, **scope,
+        "PANEL": _PANEL, "forward": forward_tile, **scope,
     }  # fmt: skip
     names = "".join(f"a{i}, " for i in range(len(argument_types)))
     if not names:
         frame = frame.replace("    {names}= unpack(args)\n", "")
+    if forward:
+        head, line, tail = frame.partition("args):\n")
+        frame = f"{head}{line}{_FORWARD[1:]}{tail}    tile[0] = 0.0\n"
     indent = frame[: frame.index("{body}")].rpartition("\n")[2]
     source = frame.replace("{body}", body.strip().replace("\n", "\n" + indent))
-    exec(source.format(names=names), scope)
+    views = {name: _view(template, form) for name, template in _VIEWS.items()}
+    exec(source.format(names=names, **views), scope)
     return TileFunction(njit(**_options(f))(scope["evaluate"]))
+
+
+def _view(template: str, form: Form) -> str:
+    """The expression of what f gets."""
+    if not form.parts:
+        # A constant d lets LLVM unroll loops over it.
+        return template.format(items=_ITEMS[form.dtype], first=0, d=form.d or "d")
+    views = (template.format(items=_ITEMS[p.dtype], first=p.first, d=p.d) for p in form.parts)
+    return f"record({', '.join(views)})"
 
 
 def _options(f: Any) -> dict[str, Any]:
@@ -280,13 +332,21 @@ def _options(f: Any) -> dict[str, Any]:
     return {name: given[name] for name in names if given.get(name) is not None}
 
 
-def _explain(f: Any, error: Exception, dtype: type) -> str:
+def _explain(f: Any, error: Exception, form: Form) -> str:
     """Numba's message, cut down to what is about f."""
     name = getattr(f, "__name__", "f")
     for line in str(error).splitlines():
         if _OURS in line:
             return line.split(_OURS, 1)[1].strip().replace("f ", f"f ({name}) ", 1)
     return (
-        f"f ({name}) does not compile for a read-only {dtype.__name__} array; Numba says: "
+        f"f ({name}) does not compile for {_described(form)}; Numba says: "
         f"{str(error).strip()[:2000]}"
     )
+
+
+def _described(form: Form) -> str:
+    """What f is compiled for."""
+    if not form.parts:
+        return f"a read-only {form.dtype.__name__} array"
+    fields = ", ".join(f"{part.name} ({part.dtype.__name__})" for part in form.parts)
+    return f"a named tuple of read-only arrays {fields}"

@@ -11,6 +11,7 @@ from fastscore.engine.blocks import _centre
 from fastscore.engine.memory import pointer
 from fastscore.engine.products import _add_product
 from fastscore.families import Bernoulli, Categorical, Normal
+from fastscore.form import Form
 from fastscore.integrand.arguments import Arguments
 from fastscore.integrand.compiled import _compiled_f
 
@@ -80,6 +81,6 @@ def test_centring():
 @pytest.mark.parametrize("d", [1, 10, 24])
 def test_a_strict_f_is_vectorised_over_samples(f, d):
     """d is a constant, so f's loop unrolls and samples run side by side."""
-    compiled = _compiled_f(f, "sample", d, Arguments(()).types)
+    compiled = _compiled_f(f, "sample", Form(d, np.float64), Arguments(()).types, False)
     assembly = "\n".join(compiled.dispatcher.inspect_asm().values())
     assert packed(assembly, r"(vaddpd|vfmadd\d+pd|vmulpd)") >= 2

@@ -27,7 +27,7 @@ from fastscore.engine.blocks import (
     clear,
     direct_of,
     evaluate_tile,
-    five_sums,
+    five_sums_with_direct,
     scores_of,
     w_of,
     write_scores,
@@ -315,7 +315,7 @@ def absorb_units(table, workspace, rows, slot, products):
     for t in range(rows):
         zeros[t] = 0.0
     for j in range(size):
-        five_sums(
+        five_sums_with_direct(
             vector(offset(s, j * stride), rows), vector(offset(f, j * stride), rows), zeros, rows,
             offset(slot, HEADER), size, j,
         )  # fmt: skip

@@ -1,0 +1,314 @@
+"""Families of independent coordinates, written as scalar functions of one of them.
+
+Each coordinate has a *record*: the numbers that its functions need, made once from its parameters.
+A family names the fields of the record, and writes
+
+``sample(stream, scratch, x, count, …)``  so many draws, up to 15 more
+``score(x, …)``                           the tuple of ``∂ log p/∂ parameter``
+``log_density(x, …)``                     ``log p``
+
+each of which takes the fields it needs, by name.  The kernels of the contract are these templates
+around them: Numba inlines a scalar function into the loop over a column, and LLVM vectorises it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from abc import abstractmethod
+from collections.abc import Callable
+from functools import lru_cache
+from types import FunctionType
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import errors
+from numba.extending import intrinsic
+
+from fastscore.cached import cached
+from fastscore.engine.blocks import (
+    ACCUMULATE,
+    LOG_PROBS,
+    SAMPLE,
+    SCORE,
+    five_sums,
+    score_tile,
+)
+from fastscore.engine.jit import TileKernel, plain, tile_kernel
+from fastscore.engine.memory import (
+    as_floats,
+    as_integers,
+    f8,
+    floats,
+    i8,
+    integers,
+    offset,
+    pointer,
+    vector,
+)
+from fastscore.engine.vecmath import bits_float
+from fastscore.families._family import Family
+from fastscore.families._information import assembled
+from fastscore.families._parameters import Given
+from fastscore.families._support import Support
+
+#: `packed` starts with the address of the score kernel, the length of a record, and how many
+#: parameters a coordinate has.
+HEADER = 3
+_SCORE_AT, _RECORD, _SCORES = range(HEADER)
+_ROUND = 1.5 * 2.0**52
+_ROUND_BITS = np.uint64(0x4338000000000000)
+
+# What the templates are made with, in place of these.
+_FIELDS: Any = None
+_LENGTH: Any = None
+_FUNCTION: Any = None
+_VALUE: Any = None
+_TARGETS: Any = None
+_ADD: Any = None
+_LOW: Any = None
+_HIGH: Any = None
+
+
+def _sample(params, stream, scratch, x, rows, d, stride):
+    for k in range(d):
+        fields = _FIELDS(offset(params, HEADER + k * _LENGTH))
+        _FUNCTION(stream, scratch, offset(x, k * stride), rows, *fields)
+
+
+def _score(params, x, rows, d, stride, index, s):
+    for k in range(d):
+        fields = _FIELDS(offset(params, HEADER + k * _LENGTH))
+        column, targets = offset(x, k * stride), _TARGETS(s, index, d, k, stride)
+        for t in range(rows):
+            value = _VALUE(column, t)
+            inside = not (value < _LOW or value > _HIGH)
+            _ADD(targets, t, _FUNCTION(value, *fields), inside)
+
+
+def _log_probs(packed, columns, count, x, rows, d, stride, out):
+    for j in range(count):
+        total = vector(offset(out, columns[j] * stride), rows)
+        for t in range(rows):
+            total[t] = 0.0
+        for k in range(d):
+            fields = _FIELDS(offset(as_floats(packed[j]), HEADER + k * _LENGTH))
+            column = offset(x, k * stride)
+            for t in range(rows):
+                value = _VALUE(column, t)
+                density = _FUNCTION(value, *fields)
+                total[t] += -math.inf if value < _LOW or value > _HIGH else density
+
+
+@tile_kernel(ACCUMULATE)
+def _accumulate(params, x, w, ww, sum_w, sum_ww, rows, d, stride, sums, size):
+    """Scores of a coordinate at a time, into columns that stay in L1, and their five sums."""
+    header = as_integers(params)
+    length, scores = header[_RECORD], header[_SCORES]
+    buffer, which = np.empty((scores, stride)), np.arange(scores)
+    for k in range(d):
+        buffer[:, :rows] = 0.0
+        score_tile(
+            header[_SCORE_AT],
+            (offset(params, k * length), offset(x, k * stride), rows, 1, stride,
+             pointer(which), pointer(buffer)),
+        )  # fmt: skip
+        for j in range(scores):
+            five_sums(buffer[j], vector(w, rows), vector(ww, rows), rows, sums, size, j * d + k)
+
+
+class Coordinates(Family):
+    """Independent coordinates, each with a record of the same fields.
+
+    A subclass gives its scalar functions and the fields as keywords of the class statement.
+    """
+
+    accumulate_kernel = _accumulate
+    fields: ClassVar[tuple[str, ...]]
+    scores: ClassVar[int]
+    low: ClassVar[float]
+    high: ClassVar[float]
+
+    def __init_subclass__(
+        cls,
+        *,
+        fields: tuple[str, ...] = (),
+        sample: Any = None,
+        score: Any = None,
+        log_density: Any = None,
+        scores: int = 1,
+        low: float = -math.inf,
+        high: float = math.inf,
+        discrete: bool = False,
+    ) -> None:
+        """Make the kernels.
+
+        Parameters
+        ----------
+        fields : tuple of str
+            Names of what a record holds.
+        sample, score, log_density
+            The scalar functions, jitted; see the module.
+        scores : int
+            Parameters of a coordinate.
+        low, high : float
+            Ends of the support: outside the density is 0, and the score is taken as 0.
+        discrete : bool
+            Whether samples are integers; functions see them as floats all the same.
+        """
+        super().__init_subclass__()
+        if not fields:
+            return  # a further base
+        cls.fields, cls.scores, cls.low, cls.high = fields, scores, low, high
+        cls.dtype = np.int64 if discrete else np.float64
+        about = {
+            "_LENGTH": len(fields), "_LOW": low, "_HIGH": high,
+            "_VALUE": _integer if discrete else _real,
+            "_TARGETS": _targets(scores), "_ADD": _add(scores),
+        }  # fmt: skip
+
+        def kernel(template: Callable[..., Any], signature: Any, function: Any, own: int) -> Any:
+            """The template around a function, whose first arguments are its own."""
+            names = list(inspect.signature(function.py_func).parameters)[own:]
+            scope = {"_FUNCTION": function, "_FIELDS": fields_of(tuple(map(fields.index, names)))}
+            made = FunctionType(template.__code__, {**globals(), **about, **scope})
+            # The cache tells kernels by name; an edit of functions elsewhere it would not notice.
+            made.__name__ = made.__qualname__ = f"{cls.__qualname__}{template.__name__}"
+            return TileKernel(made, signature, cached=cls.__module__.startswith("fastscore."))
+
+        cls.sample_kernel = kernel(_sample, SAMPLE, sample, 4)
+        cls.score_kernel = kernel(_score, SCORE, score, 1)
+        cls.log_probs_kernel = kernel(_log_probs, LOG_PROBS, log_density, 1)
+
+    def _set(self, *given: Given) -> list[Spread]:
+        """Validate and store parameters; return each spread to one value per coordinate."""
+        spread = self._set_parameters(**{one.name: one.value for one in given})
+        out = []
+        for one in given:
+            one.check(one.name, self.parameters[one.name])
+            with np.errstate(divide="ignore", over="ignore"):
+                value = one.natural(spread[one.name])
+                out.append(Spread(value, one.unit(value)))
+        return out
+
+    @abstractmethod
+    def _record(self) -> dict[str, Any]:
+        """The fields, each an array (d,) or a number."""
+
+    @cached
+    def packed(self) -> np.ndarray:
+        """What the kernels read: a header, and a record per coordinate."""
+        record = self._record()
+        values = np.array([np.broadcast_to(record[name], self.d) for name in self.fields])
+        header = np.array([self.score_kernel.address, len(self.fields), self.scores], np.int64)
+        return np.concatenate([header.view(np.float64), values.T.ravel()])
+
+    @abstractmethod
+    def _information(self) -> Any:
+        """Fisher information of a coordinate, (C, C) nested, of numbers or arrays (d,)."""
+
+    def fisher(self) -> Any:
+        """Fisher information, (P, P): a block per coordinate, summed where they share entries.
+
+        Returns
+        -------
+        ndarray or scipy.sparse.csr_array
+            Sparse beyond 4,096 parameter entries.
+        """
+        self.require_score()
+        return assembled(self._information(), self.index.reshape(self.scores, self.d), self.size)
+
+    @property
+    def support_set(self) -> Support:
+        """An interval of each coordinate."""
+        make = Support.integers if self.dtype is np.int64 else Support.reals
+        return make(self.d, self.low, self.high)
+
+
+class Spread(NamedTuple):
+    """A parameter, one value per coordinate."""
+
+    #: Natural values, (d,).
+    value: np.ndarray
+    #: ``∂ log value/∂ given`` (of probabilities: of the logit), (d,).
+    unit: np.ndarray
+
+
+@plain
+def _real(column, t):
+    return column[t]
+
+
+@plain
+def _integer(column, t):
+    """An integer below 2⁵¹ as a float, which AVX2 has no instruction for."""
+    return bits_float(np.uint64(as_integers(column)[t]) + _ROUND_BITS) - _ROUND
+
+
+@lru_cache
+def fields_of(which: tuple[int, ...]) -> Any:
+    """Make an intrinsic that loads those numbers of a record, as a tuple."""
+
+    @intrinsic
+    def load(typingctx, record):
+        kind = types.Tuple((f8,) * len(which))
+
+        def codegen(context, builder, signature, args):
+            at = [builder.gep(args[0], [ir.Constant(ir.IntType(64), i)]) for i in which]
+            return context.make_tuple(builder, kind, [builder.load(place) for place in at])
+
+        return kind(floats), codegen
+
+    return load
+
+
+@lru_cache
+def _targets(count: int) -> Any:
+    """Make an intrinsic: pointers to the score columns of coordinate k."""
+
+    @intrinsic
+    def find(typingctx, s, index, d, k, stride):
+        kind = types.UniTuple(floats, count)
+
+        def codegen(context, builder, signature, args):
+            s, index, d, k, stride = args
+            found = []
+            for j in range(count):
+                natural = builder.add(builder.mul(d, ir.Constant(d.type, j)), k)
+                column = builder.load(builder.gep(index, [natural]))
+                found.append(builder.gep(s, [builder.mul(column, stride)]))
+            return context.make_tuple(builder, kind, found)
+
+        return kind(floats, integers, i8, i8, i8), codegen
+
+    return find
+
+
+@lru_cache
+def _add(count: int) -> Any:
+    """Make an intrinsic: add values to row t of columns, or 0 where a sample is not inside."""
+
+    @intrinsic
+    def add(typingctx, targets, t, values, inside):
+        if not (isinstance(values, types.UniTuple) and values.count == count):
+            raise errors.TypingError(f"a score of {count} parameters is expected, not {values}")
+
+        def codegen(context, builder, signature, args):
+            targets, t, values, inside = args
+            for j in range(count):
+                at = builder.gep(builder.extract_value(targets, j), [t])
+                value = builder.select(
+                    inside, builder.extract_value(values, j), ir.Constant(ir.DoubleType(), 0.0)
+                )
+                builder.store(builder.fadd(builder.load(at), value), at)
+            return context.get_dummy_value()
+
+        pair = types.UniTuple(f8, count)
+        return types.void(types.UniTuple(floats, count), i8, pair, types.boolean), codegen
+
+    return add
+
+
+__all__ = ["HEADER", "Coordinates", "Spread", "fields_of"]

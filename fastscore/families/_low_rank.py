@@ -1,0 +1,153 @@
+"""Kernels of normals whose covariance is ``Σ = W Wᵀ + diag D``, W of shape (d, r): O(d r)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastscore.engine.blocks import ACCUMULATE, LOG_PROBS, SAMPLE, SCORE, five_sums
+from fastscore.engine.far import discard_above, mark_nan
+from fastscore.engine.jit import elementwise, plain, tile_kernel
+from fastscore.engine.memory import as_floats, line_of, offset, pointer, vector
+from fastscore.engine.normals import MULTIPLE, normals
+from fastscore.engine.pairs import SCRATCH, add_pair_score, add_pair_sums
+from fastscore.engine.triangles import add_multiple, affine
+
+#: Beyond, u and t count as overflown, and the density as 0.
+_FARTHEST = 1e300
+
+
+def packed(rank: int, constant: float, factor: Any, solved: Any, vectors: list[Any]) -> np.ndarray:
+    """What the kernels read.
+
+    Parameters
+    ----------
+    rank : int
+        r.
+    constant : float
+        Of the log-density.
+    factor, solved : ndarray of shape (d, r)
+        W and ``Σ⁻¹ W``.
+    vectors : list of ndarray of shape (d,)
+        loc, the diagonal, its root, and the diagonal of Σ⁻¹.
+    """
+    return np.concatenate([[rank, constant], factor.ravel(), solved.ravel(), [0.0], *vectors])
+
+
+@plain
+def _places(params, d):
+    """r, and where `packed` has W, ``Σ⁻¹ W`` and the vectors."""
+    r = int(params[0])
+    factor = offset(params, 2)
+    solved = offset(factor, d * r)
+    loc = offset(solved, d * r + 1)  # pairs read a double more
+    return r, factor, solved, loc, offset(loc, d), offset(loc, 2 * d), offset(loc, 3 * d)
+
+
+@tile_kernel(SAMPLE)
+def sample(params, stream, scratch, x, rows, d, stride):
+    r, factor, _, loc, _, root, _ = _places(params, d)
+    count = -(-rows // MULTIPLE) * MULTIPLE
+    room = np.empty(r * count)
+    common = pointer(room)
+    normals(stream, scratch, common, r * count, 0.0, 1.0)
+    for i in range(d):
+        column = offset(x, i * stride)
+        normals(stream, scratch, column, count, loc[i], root[i])
+        _add_multiples(offset(factor, i * r), 1, common, count, r, vector(column, rows), rows, 1.0)
+    room[0] = 0.0  # kept alive till here
+
+
+@plain
+def _add_multiples(by, step, columns, stride, count, out, rows, sign):
+    """Add multiples of columns; one step leads from a factor to the next."""
+    for k in range(count):
+        add_multiple(sign * by[k * step], vector(offset(columns, k * stride), rows), rows, out)
+
+
+@plain
+def _room(params, d, stride):
+    """Doubles for t and u, from the start of a cache line."""
+    return (int(params[0]) + d) * stride + 8
+
+
+@plain
+def _whitened(params, x, rows, d, stride, room):
+    """``t = Wᵀ Σ⁻¹ y`` of ``y = x − loc``, and behind it ``u = Σ⁻¹ y = (y − W t)/D``."""
+    r, factor, solved, loc, diagonal, _, _ = _places(params, d)
+    t, u = room, offset(room, r * stride)
+    for i in range(d):
+        column = vector(offset(u, i * stride), rows)
+        affine(-loc[i], 1.0, vector(offset(x, i * stride), rows), rows, column)
+    for k in range(r):
+        column = vector(offset(t, k * stride), rows)
+        column[:] = 0.0
+        _add_multiples(offset(solved, k), r, u, stride, d, column, rows, 1.0)
+    for i in range(d):
+        column = vector(offset(u, i * stride), rows)
+        _add_multiples(offset(factor, i * r), 1, t, stride, r, column, rows, -1.0)
+        affine(0.0, 1.0 / diagonal[i], column, rows, column)
+    return t, u
+
+
+@tile_kernel(LOG_PROBS)
+def log_probs(packed, columns, count, x, rows, d, stride, out):
+    for j in range(count):
+        params = as_floats(packed[j])
+        r, diagonal = int(params[0]), _places(params, d)[4]
+        room = np.empty(_room(params, d, stride))
+        log_prob = offset(out, columns[j] * stride)
+        total = vector(log_prob, rows)
+        total[:] = params[1]
+        mark_nan(x, d, rows, stride, log_prob)
+        t, u = _whitened(params, x, rows, d, stride, line_of(pointer(room)))
+        discard_above(_FARTHEST, t, r + d, rows, stride, log_prob)
+        for k in range(r):
+            _add_density(vector(offset(t, k * stride), rows), 1.0, rows, total)
+        for i in range(d):
+            _add_density(vector(offset(u, i * stride), rows), diagonal[i], rows, total)
+        room[0] = 0.0  # kept alive till here
+
+
+@elementwise
+def _add_density(v, by, rows, total):
+    for t in range(rows):
+        total[t] -= 0.5 * (by * v[t]) * v[t]
+
+
+@tile_kernel(SCORE)
+def score(params, x, rows, d, stride, index, s):
+    r, _, solved, _, _, _, expected = _places(params, d)
+    room, log_prob = np.empty(_room(params, d, stride)), np.zeros(rows)
+    t, u = _whitened(params, x, rows, d, stride, line_of(pointer(room)))
+    discard_above(_FARTHEST, t, r + d, rows, stride, pointer(log_prob))
+    for i in range(d):
+        column = vector(offset(u, i * stride), rows)
+        add_multiple(1.0, column, rows, vector(offset(s, index[i] * stride), rows))
+        for k in range(r):
+            add_pair_score(
+                column, vector(offset(t, k * stride), rows), solved[i * r + k], 1.0, rows,
+                vector(offset(s, index[d + i * r + k] * stride), rows),
+            )  # fmt: skip
+        target = vector(offset(s, index[d + d * r + i] * stride), rows)
+        add_pair_score(column, column, expected[i], 0.5, rows, target)
+    room[0] = log_prob[0] = 0.0  # kept alive till here
+
+
+@tile_kernel(ACCUMULATE)
+def accumulate(params, x, w, ww, sum_w, sum_ww, rows, d, stride, sums, size):
+    r, _, solved, _, _, _, expected = _places(params, d)
+    room, scratch, score = np.empty(_room(params, d, stride)), np.empty(SCRATCH), np.empty(rows)
+    t, u = _whitened(params, x, rows, d, stride, line_of(pointer(room)))
+    for i in range(d):
+        column = vector(offset(u, i * stride), rows)
+        five_sums(column, vector(w, rows), vector(ww, rows), rows, sums, size, i)
+        score[:] = 0.0
+        add_pair_score(column, column, expected[i], 0.5, rows, score)
+        five_sums(score, vector(w, rows), vector(ww, rows), rows, sums, size, d + d * r + i)
+    add_pair_sums(
+        u, t, (d, r), False, solved, 1.0, 1.0, w, rows, stride,
+        pointer(scratch), offset(sums, d), size,
+    )  # fmt: skip
+    room[0] = scratch[0] = 0.0  # kept alive till here

@@ -1,0 +1,151 @@
+"""What a multivariate normal x = loc + L z is drawn from: z ~ N(0, I), with the scores of x."""
+
+from __future__ import annotations
+
+import math
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from fastscore.engine.blocks import ACCUMULATE, LOG_PROBS, SAMPLE, SCORE, five_sums
+from fastscore.engine.jit import elementwise, plain, tile_kernel
+from fastscore.engine.memory import line_of, offset, pointer, vector
+from fastscore.engine.normals import MULTIPLE, normals
+from fastscore.engine.pairs import SCRATCH, add_pair_score, add_pair_sums
+from fastscore.engine.triangles import add_multiple, multiply, solve
+from fastscore.families._family import Family
+from fastscore.families._matrices import (
+    BY_SCALE,
+    DIAGONAL,
+    INVERTED,
+    OFF_DIAGONAL,
+    Matrix,
+    matrix_of,
+    places,
+)
+from fastscore.families._support import Support
+
+_LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
+
+
+@tile_kernel(SAMPLE)
+def _sample(params, stream, scratch, z, rows, d, stride):
+    count = -(-rows // MULTIPLE) * MULTIPLE
+    for k in range(d):
+        normals(stream, scratch, offset(z, k * stride), count, 0.0, 1.0)
+
+
+@tile_kernel(LOG_PROBS)
+def _log_probs(packed, columns, count, z, rows, d, stride, out):
+    for j in range(count):
+        total = vector(offset(out, columns[j] * stride), rows)
+        total[:] = -d * _LOG_SQRT_2PI
+        for k in range(d):
+            _add_log_density(vector(offset(z, k * stride), rows), rows, total)
+
+
+@elementwise
+def _add_log_density(z, rows, total):
+    for t in range(rows):
+        total[t] -= 0.5 * z[t] * z[t]
+
+
+@plain
+def _room(d, stride):
+    """Doubles for u and y, from the start of a cache line."""
+    return 2 * d * stride + 8
+
+
+@plain
+def _columns(params, z, rows, d, stride, room):
+    """``u = L⁻ᵀ z``, and a, b and c of the scores ``factor · (a_i b_j − c_ij)``."""
+    _, zeros, _, to_solve, transpose, c = places(params, d)
+    u, y, last = room, offset(room, d * stride), (d - 1) * stride
+    # Lᵀ is upper triangular: columns in reverse order.
+    if params[INVERTED] == 0.0:
+        solve(transpose, zeros, offset(z, last), rows, d, -stride, offset(u, last))
+        return u, u, (z if params[BY_SCALE] == 1.0 else u), c
+    multiply(transpose, zeros, offset(z, last), rows, d, -stride, offset(u, last))
+    solve(to_solve, zeros, z, rows, d, stride, y)
+    return u, y, y, c
+
+
+@tile_kernel(SCORE)
+def _score(params, z, rows, d, stride, index, s):
+    room = np.empty(_room(d, stride))
+    u, a, b, c = _columns(params, z, rows, d, stride, line_of(pointer(room)))
+    entry = d
+    for i in range(d):
+        column = vector(offset(u, i * stride), rows)
+        add_multiple(1.0, column, rows, vector(offset(s, index[i] * stride), rows))
+        for j in range(i + 1):
+            add_pair_score(
+                vector(offset(a, i * stride), rows), vector(offset(b, j * stride), rows),
+                c[i * d + j], params[DIAGONAL if i == j else OFF_DIAGONAL], rows,
+                vector(offset(s, index[entry] * stride), rows),
+            )  # fmt: skip
+            entry += 1
+    room[0] = 0.0  # kept alive till here
+
+
+@tile_kernel(ACCUMULATE)
+def _accumulate(params, z, w, ww, sum_w, sum_ww, rows, d, stride, sums, size):
+    room, scratch = np.empty(_room(d, stride)), np.empty(SCRATCH)
+    u, a, b, c = _columns(params, z, rows, d, stride, line_of(pointer(room)))
+    for i in range(d):
+        column = vector(offset(u, i * stride), rows)
+        five_sums(column, vector(w, rows), vector(ww, rows), rows, sums, size, i)
+    add_pair_sums(
+        a, b, (d, d), True, c, params[OFF_DIAGONAL], params[DIAGONAL], w, rows, stride,
+        pointer(scratch), offset(sums, d), size,
+    )  # fmt: skip
+    room[0] = scratch[0] = 0.0  # kept alive till here
+
+
+class StandardNormal(Family):
+    """Standard normals z, with the parameters and the scores of ``x = loc + L z``.
+
+    Parameters
+    ----------
+    loc : ndarray of shape (d,)
+        Mean of x.
+    matrix : Matrix
+        L, or its covariance or precision.
+    """
+
+    sample_kernel = _sample
+    score_kernel = _score
+    log_probs_kernel = _log_probs
+    accumulate_kernel = _accumulate
+
+    def __init__(self, loc: np.ndarray, matrix: Matrix) -> None:
+        self.matrix = matrix
+        self.parameters = MappingProxyType({"loc": loc, matrix.name: matrix.given})
+        self.d = len(loc)
+        self.size = self.d + self.free(matrix.name)
+        self.index = np.arange(self.size)
+        self.packed = matrix.packed(loc)
+
+    def free(self, name: str) -> int:
+        """Number of free entries of a parameter."""
+        return self.d if name == "loc" else self.d * (self.d + 1) // 2
+
+    def shaped(self, name: str, values: np.ndarray, *, scaled: bool = True) -> np.ndarray:
+        """Derivatives by the free entries of a parameter, in its shape, and their errors."""
+        return values if name == "loc" else self.matrix.shaped(values, scaled=scaled)
+
+    def fisher(self) -> Any:
+        """Fisher information: ``Σ⁻¹`` by loc, and a block by the matrix."""
+        precision, d = self.matrix.precision, self.d
+
+        def times(v: np.ndarray) -> np.ndarray:
+            by_matrix = self.matrix.fisher_times(v[..., d:])
+            return np.concatenate([v[..., :d] @ precision, by_matrix], axis=-1)
+
+        return matrix_of(times, self.size)
+
+    @property
+    def support_set(self) -> Support:
+        """All reals."""
+        return Support.reals(self.d)

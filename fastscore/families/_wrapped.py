@@ -1,0 +1,96 @@
+"""What families that change only the parameters of another one have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastscore.families._family import Family, Source
+from fastscore.families._support import Support
+from fastscore.form import Form
+
+
+class Wrapped(Family):
+    """The distribution `inner`, under other parameters."""
+
+    inner: Family
+
+    def _wrap(self, p: Any) -> None:
+        """Take a distribution's samples."""
+        if not isinstance(p, Family):
+            raise TypeError(f"p={p!r} is not a distribution: give one, such as fs.Normal(…)")
+        self.inner = p
+        self.d, self.dtype = p.d, p.dtype
+
+    @property
+    def form(self) -> Form:
+        """How f sees samples."""
+        return self.inner.form
+
+    @property
+    def source(self) -> Source:
+        """What a run without proposals draws from."""
+        return self.inner.source
+
+    def _as_samples(self, x: Any) -> np.ndarray:
+        return self.inner._as_samples(x)
+
+    def log_density(self, samples: np.ndarray) -> np.ndarray:
+        """Log-density of samples (n, d) of its type."""
+        return self.inner.log_density(samples)
+
+    def require_score(self) -> None:
+        """Raise a ValueError where the score does not exist."""
+        self.inner.require_score()
+
+    @property
+    def underflows(self) -> bool:
+        """Whether samples may underflow."""
+        return self.inner.underflows
+
+    @property
+    def mean(self) -> Any:
+        """Expectation of each coordinate."""
+        return self.inner.mean
+
+    @property
+    def variance(self) -> Any:
+        """Variance of each coordinate."""
+        return self.inner.variance
+
+    def entropy(self) -> float:
+        """``−E[log p(x)]`` in nats."""
+        return self.inner.entropy()
+
+    def support(self, most: int) -> np.ndarray:
+        """All outcomes, of shape (M, d)."""
+        return self.inner.support(most)
+
+    @property
+    def support_set(self) -> Support:
+        """Where the probability is not 0."""
+        return self.inner.support_set
+
+    @property
+    def supports(self) -> tuple[Support, ...]:
+        """Sets whose union has all the probability."""
+        return self.inner.supports
+
+
+def plain_part(owner: str, name: str, p: Any) -> Family:
+    """A distribution with all its parameters, as part of another.
+
+    Raises
+    ------
+    TypeError
+        If it is none, or holds parameters fixed.
+    """
+    if not isinstance(p, Family):
+        raise TypeError(f"{name}={p!r} is not a distribution: give one, such as fs.Normal(…)")
+    if p.whole is not p:
+        raise TypeError(
+            f"{name}={p!r}: hold parameters of the {owner} fixed, fs.Fixed(fs.{owner}(…), …), not "
+            "of its parts"
+        )
+    return p

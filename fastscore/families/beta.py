@@ -1,0 +1,183 @@
+"""Independent beta proportions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastscore import checks
+from fastscore.cached import cached
+from fastscore.engine.gammas import FEWEST, betas
+from fastscore.engine.jit import elementwise
+from fastscore.engine.special import deviance, log_ratio, times_log
+from fastscore.engine.vecmath import fma, log1p
+from fastscore.families._coordinates import Coordinates
+from fastscore.families._family import Source
+from fastscore.families._parameters import positive
+from fastscore.families._scoring import most_likely
+from fastscore.families._special import (
+    LARGE,
+    digamma_excess,
+    log_beta,
+    stirling_error,
+    trigamma_difference,
+)
+from fastscore.families.bijection import SIGMOID
+from fastscore.families.gamma import scalar
+
+#: Of a smaller concentration0 a draw may round to 1: P(1 − x < 2⁻⁵³) > 1e-18.
+_FEWEST_0 = 1.2
+
+
+@elementwise
+def _sample(stream, scratch, x, count, concentration1, concentration0):
+    betas(stream, scratch, x, count, concentration1, concentration0)
+
+
+@scalar
+def _score(x, concentration1, concentration0, excess1, excess0, by_1, by_0):
+    a, b = concentration1, concentration0
+    rest = 1.0 - x
+    below = fma(a, rest, -b * x)  # a − (a + b) x
+    one = (log_ratio((a + b) * x, a, -below) - excess1) * by_1
+    zero = (log_ratio((a + b) * rest, b, below) - excess0) * by_0
+    possible = (x > (0.0 if a > 1.0 else -1.0)) & (rest > (0.0 if b > 1.0 else -1.0))
+    return (one if possible else 0.0), (zero if possible else 0.0)
+
+
+@scalar
+def _log_density(x, concentration1, concentration0, constant):
+    """That of a binomial count of a − 1 among a + b − 2, at x; see ``engine.special``."""
+    a, b = concentration1 - 1.0, concentration0 - 1.0
+    rest = 1.0 - x
+    below = fma(a, rest, -b * x)
+    near = deviance(a, (a + b) * x, below) + deviance(b, (a + b) * rest, -below)
+    plain = times_log(a, x) + (0.0 if b == 0.0 else b * log1p(-x))
+    return constant + (-near if min(concentration1, concentration0) > LARGE else plain)
+
+
+class Beta(
+    Coordinates, scores=2, low=0.0, high=1.0,
+    fields=(
+        "concentration1", "concentration0", "excess1", "excess0", "constant", "by_1", "by_0",
+    ),
+    sample=_sample, score=_score, log_density=_log_density,
+):  # fmt: skip
+    """Independent betas, of density ``x^(a − 1) (1 − x)^(b − 1)/B(a, b)`` on 0 ≤ x ≤ 1.
+
+    Parameters
+    ----------
+    concentration1 : array_like
+        The a, positive, of shape (d,), or a scalar shared by all coordinates.
+    concentration0 : array_like
+        The b, positive, of the same shape or a scalar.
+    log_concentration1, log_concentration0 : array_like
+        Their logarithms, in place of them.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not positive or not finite, or shapes differ.
+
+    Notes
+    -----
+    The score is ``log x − ψ(a) + ψ(a + b)`` and ``log(1 − x) − ψ(b) + ψ(a + b)``, by the logarithms
+    times a and b; of a coordinate the Fisher information is ``diag(ψ′(a), ψ′(b)) − ψ′(a + b)``.
+    If an a is below 0.06 or a b below 1.2, log(x/(1 − x)) is drawn and kept: where x rounds to 0 or
+    1, f sees that, and the score is exact.
+    """
+
+    def __init__(
+        self,
+        concentration1: Any = None,
+        concentration0: Any = None,
+        *,
+        log_concentration1: Any = None,
+        log_concentration0: Any = None,
+    ) -> None:
+        self._one, self._zero = self._set(
+            positive("Beta", "concentration1", concentration1, log_concentration1),
+            positive("Beta", "concentration0", concentration0, log_concentration0),
+        )
+
+    def _record(self) -> dict[str, Any]:
+        (a, by_a), (b, by_b) = self._one, self._zero
+        total = digamma_excess(a + b)
+        return {
+            "concentration1": a, "excess1": digamma_excess(a) - total, "by_1": a * by_a,
+            "concentration0": b, "excess0": digamma_excess(b) - total, "by_0": b * by_b,
+            "constant": _constant(a, b),
+        }  # fmt: skip
+
+    def _information(self) -> Any:
+        from scipy.special import polygamma
+
+        (a, by_a), (b, by_b) = self._one, self._zero
+        one, zero = a * by_a, b * by_b
+        cross = -polygamma(1, a + b) * one * zero
+        return [
+            [trigamma_difference(a, b) * one**2, cross],
+            [cross, trigamma_difference(b, a) * zero**2],
+        ]
+
+    @property
+    def underflows(self) -> bool:
+        """Whether samples may underflow, or, more than one in 10⁸, round to 1."""
+        return bool(np.any((self._one.value < FEWEST) | (self._zero.value < 0.5)))
+
+    @property
+    def source(self) -> Source:
+        """Log-odds, where a sample could round to 0 or 1."""
+        if np.all((self._one.value >= FEWEST) & (self._zero.value >= _FEWEST_0)):
+            return super().source
+        return Source(self._log_odds, SIGMOID.forward_kernel)
+
+    @cached
+    def _log_odds(self) -> Any:
+        from fastscore.families._logit_beta import LogitBeta
+
+        return LogitBeta(**self.parameters)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """``a/(a + b)``."""
+        a, b = self._one.value, self._zero.value
+        return a / (a + b)
+
+    @property
+    def variance(self) -> np.ndarray:
+        """``a b/((a + b)² (a + b + 1))``."""
+        a, b = self._one.value, self._zero.value
+        return self.mean * (b / (a + b)) / (a + b + 1)
+
+    def entropy(self) -> float:
+        """``Σ log B(a, b) − (a − 1) ψ(a) − (b − 1) ψ(b) + (a + b − 2) ψ(a + b)``."""
+        a, b = self._one.value, self._zero.value
+        n = a + b
+        # With ψ(a) = log a + excess the large terms cancel here, not in the sum.
+        spread = 0.5 * np.log(2 * np.pi) - 1.5 * np.log(n) + 0.5 * np.log(a) + 0.5 * np.log(b)
+        spread += stirling_error(a) + stirling_error(b) - stirling_error(n)
+        excess = digamma_excess(a) * (a - 1) + digamma_excess(b) * (b - 1)
+        return float(np.sum(spread - excess + digamma_excess(n) * (n - 2)))
+
+    def _fit(self, x: np.ndarray, shares: np.ndarray, least: float) -> dict[str, Any]:
+        """Inverse roots of concentrations, which scales are proportional to, have the floor."""
+        checks.require("x", x, (x > 0) & (x < 1), "between 0 and 1")
+        logs = [v if k.startswith("log_") else np.log(v) for k, v in self.parameters.items()]
+        most = np.concatenate([value.ravel() for value in logs]) - 2 * np.log(least)
+        return most_likely(self, x, shares, most)
+
+
+def _constant(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of the binomial form, where both are large, and of the plain one."""
+
+    def spread(count: np.ndarray) -> np.ndarray:
+        return 0.5 * np.log(2 * np.pi * count) + stirling_error(count)
+
+    one, zero = np.maximum(a - 1, 1), np.maximum(b - 1, 1)
+    binomial = np.log(one + zero + 1) + spread(one + zero) - spread(one) - spread(zero)
+    return np.where(np.minimum(a, b) > LARGE, binomial, -log_beta(a, b))
+
+
+__all__ = ["Beta"]

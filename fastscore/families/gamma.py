@@ -1,0 +1,169 @@
+"""Independent gamma waiting times."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from fastscore import checks
+from fastscore.cached import cached
+from fastscore.engine.gammas import FEWEST, gammas
+from fastscore.engine.jit import ELEMENTWISE, elementwise
+from fastscore.engine.special import deviance
+from fastscore.engine.vecmath import fma, log_minus
+from fastscore.families._coordinates import Coordinates
+from fastscore.families._family import Source
+from fastscore.families._parameters import positive
+from fastscore.families._scoring import most_likely
+from fastscore.families._special import LARGE, digamma_excess, stirling_error
+from fastscore.families.bijection import EXP
+
+#: Inlined by force: LLVM would call the longer ones, and not vectorise the loop around them.
+scalar = njit(error_model="numpy", fastmath=ELEMENTWISE, forceinline=True)
+
+
+@elementwise
+def _sample(stream, scratch, x, count, concentration, scale):
+    gammas(stream, scratch, x, count, concentration, scale)
+
+
+@scalar
+def _score(x, concentration, rate, log_mean, excess, by_concentration, by_rate):
+    over = fma(rate, x, -concentration)
+    slope = (_log_ratio(x, over / concentration, log_mean) - excess) * by_concentration
+    possible = x > (0.0 if concentration > 1.0 else -1.0)
+    return (slope if possible else 0.0), (-over * by_rate if possible else 0.0)
+
+
+@scalar
+def _log_ratio(x, u, log_mean):
+    """``log x − log_mean``, u being ``x/mean − 1``; with one logarithm for all x."""
+    near = (u > -0.5) & (u < 1e3)
+    v = 1.0 + u
+    value = log_minus(v if near else x, 0.0 if near else log_mean)
+    return value + ((u - (v - 1.0)) / v if near else 0.0)
+
+
+@scalar
+def _log_density(x, concentration, rate, log_mean, constant, plain_constant):
+    """That of a Poisson count of concentration − 1, mean rate x; see ``engine.special``."""
+    m = rate * x
+    order = concentration - 1.0
+    near = constant - deviance(order, m, -fma(rate, x, -order))
+    power = order * log_minus(x, log_mean)
+    plain = plain_constant + (0.0 if order == 0.0 else power) - m
+    value = near if (concentration > LARGE) & (m > 0.1 * order) else plain
+    return -math.inf if m == math.inf else value
+
+
+class Gamma(
+    Coordinates, scores=2, low=0.0,
+    fields=(
+        "concentration", "rate", "scale", "log_mean", "excess", "constant", "plain_constant",
+        "by_concentration", "by_rate",
+    ),
+    sample=_sample, score=_score, log_density=_log_density,
+):  # fmt: skip
+    """Independent gammas, of density ``rate^a x^(a − 1) exp(−rate x)/Γ(a)``, a the concentration.
+
+    Parameters
+    ----------
+    concentration : array_like
+        Shapes, positive, of shape (d,), or a scalar shared by all coordinates.
+    rate : array_like
+        Inverses of the scales, positive, of the same shape or a scalar.
+    log_concentration, log_rate : array_like
+        Their logarithms, in place of them.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not positive or not finite, or shapes differ.
+
+    Notes
+    -----
+    The score is ``log(rate x) − ψ(a)`` and ``a/rate − x``, by the logarithms times a and rate; of a
+    coordinate the Fisher information is ``ψ′(a)``, ``−1/rate``, ``a/rate²``.  If a concentration is
+    below 0.06, log x is drawn and kept: where x underflows, f sees 0, and the score is exact.
+    """
+
+    def __init__(
+        self,
+        concentration: Any = None,
+        rate: Any = None,
+        *,
+        log_concentration: Any = None,
+        log_rate: Any = None,
+    ) -> None:
+        self._concentration, self._rate = self._set(
+            positive("Gamma", "concentration", concentration, log_concentration),
+            positive("Gamma", "rate", rate, log_rate),
+        )
+
+    def _record(self) -> dict[str, Any]:
+        from scipy.special import gammaln
+
+        (a, by_a), (rate, by_rate) = self._concentration, self._rate
+        order = np.maximum(a - 1, 1)
+        return {
+            "concentration": a, "rate": rate, "scale": 1 / rate, "excess": digamma_excess(a),
+            "constant": np.log(rate) - 0.5 * np.log(2 * np.pi * order) - stirling_error(order),
+            "plain_constant": np.log(rate) - gammaln(a) + (a - 1) * np.log(a),
+            "log_mean": np.log(a) - np.log(rate), "by_concentration": a * by_a, "by_rate": by_rate,
+        }  # fmt: skip
+
+    def _information(self) -> Any:
+        from scipy.special import polygamma
+
+        (a, by_a), by_rate = self._concentration, self._rate.unit
+        cross = -a * by_a * by_rate
+        return [[polygamma(1, a) * (a * by_a) ** 2, cross], [cross, a * by_rate**2]]
+
+    @property
+    def underflows(self) -> bool:
+        """Whether samples may underflow."""
+        return bool(np.any(self._concentration.value < FEWEST))
+
+    @property
+    def source(self) -> Source:
+        """Logarithms, where a sample could underflow."""
+        if not self.underflows:
+            return super().source
+        return Source(self._logarithms, EXP.forward_kernel)
+
+    @cached
+    def _logarithms(self) -> Any:
+        from fastscore.families._log_gamma import LogGamma
+
+        return LogGamma(**self.parameters)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """``concentration/rate``."""
+        return self._concentration.value / self._rate.value
+
+    @property
+    def variance(self) -> np.ndarray:
+        """``concentration/rate²``."""
+        return self.mean / self._rate.value
+
+    def entropy(self) -> float:
+        """``Σ a − log rate + log Γ(a) + (1 − a) ψ(a)``."""
+        a = self._concentration.value
+        # ψ(a) = log a + excess; log Γ(a) + (1 − a) log a + a is ½ log(2π a) and Stirling's error.
+        spread = 0.5 * np.log(2 * np.pi * a) + stirling_error(a)
+        return float(np.sum(spread + (1 - a) * digamma_excess(a) - np.log(self._rate.value)))
+
+    def _fit(self, x: np.ndarray, shares: np.ndarray, least: float) -> dict[str, Any]:
+        """Scales, the inverses of rates, have the floor."""
+        checks.require("x", x, x > 0, "positive")
+        concentration, rate = self.parameters.values()
+        bound = rate if "log_rate" in self.parameters else np.log(rate)
+        most = [np.full(concentration.size, np.inf), bound.ravel() - np.log(least)]
+        return most_likely(self, x, shares, np.concatenate(most))
+
+
+__all__ = ["Gamma", "scalar"]

@@ -1,0 +1,472 @@
+"""Every family with examples of it and its truth from elsewhere: the tests here run over them.
+
+A new family is tested by an entry in `ENTRIES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.special import expit, softmax, xlogy
+
+import fastscore as fs
+from fastscore.families import Family
+
+#: Of all z-scores; a single one is beyond it in 7 of a million.
+LIMIT = 4.5
+#: Values drawn of each family, by all its examples together.
+DRAWS = 1_000_000
+
+# --- the truth ---
+
+
+class Independent:
+    """Independent coordinates; ``law`` is a frozen distribution of SciPy with arrays (d,)."""
+
+    def __init__(self, law: Any) -> None:
+        self.law = law
+
+    def log_prob(self, x):
+        """Log-density or log-probability of samples (n, d)."""
+        density = getattr(self.law, "logpmf" if x.dtype == np.int64 else "logpdf")
+        return density(x).sum(axis=1)
+
+    def uniforms(self, x, rng):
+        """What are uniform and independent, (n, d), if the samples are what they should be.
+
+        Of integers, an atom becomes the interval that it fills.  So do ends of the line where
+        float64 has few numbers: below 1e-300, and next to 1.
+        """
+        v = rng.random(x.shape)
+        if x.dtype == np.int64:
+            return np.column_stack([self._filled(x[:, k], k, v[:, k]) for k in range(x.shape[1])])
+        u, (low, high) = self.law.cdf(x), self.law.support()
+        u = np.where((x < 1e-300) & (low == 0), v * self.law.cdf(1e-300), u)
+        return np.where((x > 1 - 1e-9) & (high == 1), 1 - v * self.law.sf(1 - 1e-9), u)
+
+    def _filled(self, x, k, v):
+        values, which = np.unique(x, return_inverse=True)
+        every = np.broadcast_to(values[:, None], (len(values), np.size(self.law.mean())))
+        upper, mass = self.law.cdf(every)[:, k], self.law.pmf(every)[:, k]
+        return upper[which] - v * mass[which]
+
+    def mean(self):
+        return self.law.mean()
+
+    def variance(self):
+        return self.law.var()
+
+    def entropy(self):
+        return np.sum(self.law.entropy())
+
+
+class ManyEvents:
+    """A Poisson distribution of so large a rate that SciPy's has no digits, or is NaN.
+
+    Edgeworth's series leaves out terms of 1/rate.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self.rate, self.scale = rate, np.sqrt(rate)
+
+    def support(self):
+        return 0, np.inf
+
+    def mean(self):
+        return self.rate
+
+    def var(self):
+        return self.rate
+
+    def pmf(self, x):
+        z = (x - self.rate) / self.scale
+        return stats.norm.pdf(z) * (1 + (z**3 - 3 * z) / (6 * self.scale)) / self.scale
+
+    def cdf(self, x):
+        z = (x + 0.5 - self.rate) / self.scale
+        return stats.norm.cdf(z) - stats.norm.pdf(z) * (z * z - 1) / (6 * self.scale)
+
+    def sf(self, x):
+        z = (x + 0.5 - self.rate) / self.scale
+        return stats.norm.sf(z) + stats.norm.pdf(z) * (z * z - 1) / (6 * self.scale)
+
+    def ppf(self, u):
+        return np.round(self.rate + self.scale * stats.norm.ppf(u))
+
+
+class Classes:
+    """Categorical variables, as SciPy's frozen distributions are used here."""
+
+    def __init__(self, probs: np.ndarray) -> None:
+        self.probs = np.atleast_2d(probs) / np.sum(probs, axis=-1, keepdims=True)
+        self.values = np.arange(self.probs.shape[1])
+
+    def _at(self, table, x):
+        return table[np.arange(len(table)), x]
+
+    def pmf(self, x):
+        return self._at(self.probs, x)
+
+    def logpmf(self, x):
+        return np.log(self.pmf(x))
+
+    def cdf(self, x):
+        return self._at(np.cumsum(self.probs, axis=1), x)
+
+    def mean(self):
+        return self.probs @ self.values
+
+    def var(self):
+        return self.probs @ self.values**2 - self.mean() ** 2
+
+    def entropy(self):
+        return -xlogy(self.probs, self.probs).sum(axis=1)
+
+
+class Gaussian:
+    """A multivariate normal, whose samples are whitened to become uniform."""
+
+    def __init__(self, loc, covariance) -> None:
+        self.loc, self.covariance = loc, covariance
+        self.law = stats.multivariate_normal(loc, covariance)
+
+    def log_prob(self, x):
+        return np.atleast_1d(self.law.logpdf(x))
+
+    def uniforms(self, x, _):
+        factor = np.linalg.cholesky(self.covariance)
+        return stats.norm.cdf(np.linalg.solve(factor, (x - self.loc).T).T)
+
+    def mean(self):
+        return self.loc
+
+    def variance(self):
+        return np.diagonal(self.covariance)
+
+    def entropy(self):
+        return self.law.entropy()
+
+
+def _multivariate_normal(
+    loc, scale_tril=None, covariance_matrix=None, precision_matrix=None
+) -> Gaussian:
+    loc = np.atleast_1d(loc)
+
+    def square(matrix):
+        return np.reshape(matrix, (len(loc), len(loc)))
+
+    if scale_tril is not None:
+        return Gaussian(loc, square(scale_tril) @ square(scale_tril).T)
+    if covariance_matrix is not None:
+        return Gaussian(loc, square(covariance_matrix))
+    return Gaussian(loc, np.linalg.inv(square(precision_matrix)))
+
+
+def _low_rank(loc, cov_factor, cov_diag) -> Gaussian:
+    factor = np.reshape(cov_factor, (len(loc), -1))
+    return Gaussian(loc, factor @ factor.T + np.diag(cov_diag))
+
+
+# --- the entries ---
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A family.
+
+    Attributes
+    ----------
+    truth : callable
+        The distribution of natural parameters, by name, each of shape (d,).
+    examples : tuple of dict
+        What it is called with.
+    positive, bounded : tuple of str
+        Natural parameters that may be given by their logarithm, and that are probabilities.
+    closed_entropy : bool
+        Whether its entropy has a closed form.
+    kink : bool
+        Whether the density has one at its mean.
+    """
+
+    truth: Callable[..., Any]
+    examples: tuple[Mapping[str, Any], ...]
+    positive: tuple[str, ...] = ()
+    bounded: tuple[str, ...] = ()
+    closed_entropy: bool = True
+    kink: bool = False
+
+
+def _of(law: Callable[..., Any]) -> Callable[..., Independent]:
+    return lambda **natural: Independent(law(**natural))
+
+
+LOC, SCALE = [0.5, -1.0, 3.0], [0.7, 2.0, 0.1]
+TRIANGLE = [[1.5, 0.0, 0.0], [0.4, 0.7, 0.0], [-0.3, 0.2, 0.5]]
+COVARIANCE = np.array([[2.0, 0.5, -0.3], [0.5, 1.0, 0.1], [-0.3, 0.1, 0.5]])
+_LOC_SCALE = (
+    {"loc": LOC, "scale": SCALE},
+    {"loc": 0.3, "log_scale": -1.0},
+    {"loc": -0.5, "scale": [0.5, 1.0, 0.8]},
+)
+
+ENTRIES: dict[str, Entry] = {
+    "Bernoulli": Entry(
+        _of(lambda probs: stats.bernoulli(probs)),
+        ({"probs": [0.5, 0.2, 0.95]}, {"logits": [0.5, -2.0, 3.0]}),
+        bounded=("probs",),
+    ),
+    "Beta": Entry(
+        _of(lambda concentration1, concentration0: stats.beta(concentration1, concentration0)),
+        (
+            {"concentration1": [0.3, 2.0, 50.0], "concentration0": [0.5, 1.0, 80.0]},
+            {"log_concentration1": 1.0, "log_concentration0": -0.3},
+            {"concentration1": 1.5, "log_concentration0": [0.2, 3.0, -0.7]},
+            {"concentration1": 0.01, "concentration0": 0.02},
+        ),
+        positive=("concentration1", "concentration0"),
+    ),
+    "Binomial": Entry(
+        _of(lambda total_count, probs: stats.binom(total_count, probs)),
+        (
+            {"total_count": [1, 10, 1000], "probs": [0.3, 0.9, 0.01]},
+            {"total_count": 20, "logits": -1.0},
+            {"total_count": [5, 30, 100_000], "probs": 0.4},
+        ),
+        bounded=("probs",),
+        closed_entropy=False,
+    ),
+    "Categorical": Entry(
+        _of(lambda probs: Classes(probs)),
+        (
+            {"probs": [0.2, 0.3, 0.5]},
+            {"probs": [[2.0, 0.1], [0.3, 0.5]]},
+            {"logits": [[0.5, 2.0, -1.0], [0.0, 0.0, 0.0]]},
+        ),
+    ),
+    "Exponential": Entry(
+        _of(lambda rate: stats.expon(scale=1 / rate)),
+        ({"rate": [0.5, 2.0, 1e3]}, {"log_rate": 0.3}),
+        positive=("rate",),
+    ),
+    "Gamma": Entry(
+        _of(lambda concentration, rate: stats.gamma(concentration, scale=1 / rate)),
+        (
+            {"concentration": [0.3, 1.5, 30.0], "rate": [2.0, 0.5, 1e3]},
+            {"log_concentration": 1.0, "log_rate": -0.3},
+            {"concentration": [1.0, 2.0, 1e6], "rate": 3.0},
+            {"concentration": 0.01, "rate": 1.0},
+        ),
+        positive=("concentration", "rate"),
+    ),
+    "Geometric": Entry(
+        _of(lambda probs: stats.geom(probs, loc=-1)),
+        ({"probs": [0.9, 0.3, 0.01]}, {"logits": [0.5, -3.0, 2.0]}, {"probs": 0.2}),
+        bounded=("probs",),
+    ),
+    "Laplace": Entry(
+        _of(lambda loc, scale: stats.laplace(loc, scale)),
+        _LOC_SCALE,
+        positive=("scale",),
+        kink=True,
+    ),
+    "LogNormal": Entry(
+        _of(lambda loc, scale: stats.lognorm(scale, scale=np.exp(loc))),
+        (
+            {"loc": LOC, "scale": [0.4, 0.6, 0.1]},
+            {"loc": 0.3, "log_scale": -1.0},
+            {"loc": -0.5, "scale": [0.5, 0.1, 0.3]},
+        ),
+        positive=("scale",),
+    ),
+    "LowRankMultivariateNormal": Entry(
+        _low_rank,
+        (
+            {
+                "loc": [0.5, -1.0, 3.0, 0.0],
+                "cov_factor": [[0.5, 0.1], [-0.4, 0.3], [0.2, 0.6], [0.0, -0.7]],
+                "cov_diag": [0.3, 1.0, 0.5, 0.2],
+            },
+        ),
+    ),
+    "MultivariateNormal": Entry(
+        _multivariate_normal,
+        (
+            {"loc": LOC, "scale_tril": TRIANGLE},
+            {"loc": LOC, "covariance_matrix": COVARIANCE},
+            {"loc": LOC, "precision_matrix": COVARIANCE},
+            {"loc": [2.0], "scale_tril": [[0.5]]},
+        ),
+    ),
+    "Normal": Entry(
+        _of(lambda loc, scale: stats.norm(loc, scale)), _LOC_SCALE, positive=("scale",)
+    ),
+    "Poisson": Entry(
+        _of(lambda rate: stats.poisson(rate) if max(rate) < 1e11 else ManyEvents(rate)),
+        ({"rate": [0.1, 4.0, 30.0]}, {"log_rate": 1.0}, {"rate": [1e3, 1e5, 1e9]}, {"rate": 1e12}),
+        positive=("rate",),
+        closed_entropy=False,
+    ),
+    "StudentT": Entry(
+        _of(lambda df, loc, scale: stats.t(df, loc, scale)),
+        (
+            {"df": [12.0, 20.0, 1e3], "loc": LOC, "scale": SCALE},
+            {"log_df": 2.7, "loc": 0.3, "log_scale": -1.0},
+            {"df": 15.0, "loc": [0.5, 1.0, -2.0], "scale": 0.5},
+            {"df": [0.5, 1.0, 3.0]},
+        ),
+        positive=("df", "scale"),
+    ),
+}
+#: Those that are made of other families, and the contract itself: tested elsewhere.
+COMBINATORS = {"Affine", "Bijection", "Custom", "Family", "Fixed", "Joint", "Mixture", "Shared",
+               "Transformed"}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One distribution of a family."""
+
+    name: str
+    index: int
+    keywords: Mapping[str, Any]
+
+    @property
+    def entry(self) -> Entry:
+        return ENTRIES[self.name]
+
+    @property
+    def p(self) -> Family:
+        return _made(self)
+
+    @property
+    def truth(self) -> Any:
+        return truth_of(self.p)
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.index}-{'-'.join(self.keywords)}"
+
+    __repr__ = __str__
+
+
+@cache
+def _made(example: Example) -> Family:
+    return getattr(fs, example.name)(**example.keywords)
+
+
+def natural(p: Family) -> dict[str, np.ndarray]:
+    """Parameters and constants by their natural names, each (d,), or a matrix."""
+    out = {}
+    for name, value in {**p.parameters, **p.constants}.items():
+        if name == "logits":
+            name, value = (
+                "probs",
+                (softmax if type(p) is fs.Categorical else expit)(
+                    value, **({"axis": -1} if type(p) is fs.Categorical else {})
+                ),
+            )
+        elif name.startswith("log_"):
+            name, value = name[4:], np.exp(value)
+        flat = np.ravel(value)
+        out[name] = np.broadcast_to(flat, p.d) if flat.size in (1, p.d) else value
+    return out
+
+
+def truth_of(p: Family) -> Any:
+    """The truth of any distribution of a registered family."""
+    return ENTRIES[type(p).__name__].truth(**natural(p))
+
+
+def _landed(name):
+    try:
+        getattr(fs, name)
+    except ImportError:
+        return False
+    return True
+
+
+EXAMPLES = [
+    Example(name, index, keywords)
+    for name, entry in ENTRIES.items()
+    if _landed(name)
+    for index, keywords in enumerate(entry.examples)
+]
+every_example = pytest.mark.parametrize("example", EXAMPLES, ids=str)
+
+
+def samples_of(example: Example) -> int:
+    """The number that is drawn of it."""
+    return DRAWS // len(example.entry.examples) // example.p.d
+
+
+@cache
+def drawn(example: Example) -> np.ndarray:
+    """Samples, (n, d): the same ones for all tests."""
+    return example.p.sample(samples_of(example), rng=1 + EXAMPLES.index(example))
+
+
+def within(z, limit=LIMIT) -> None:
+    """That z-scores are small."""
+    assert np.max(np.abs(z), initial=0) < limit, f"z = {z}"
+
+
+def close(one, other, rtol, spread=0.0) -> None:
+    """That arrays agree to so much of their values, and of a spread."""
+    error, most = np.abs(one - other), rtol * (np.abs(other) + spread)
+    worst = np.unravel_index(np.argmax(error / np.maximum(most, 1e-300)), error.shape)
+    assert np.all(error <= most), f"at {worst}: {one[worst]!r}, not {other[worst]!r}"
+
+
+# --- derivatives ---
+
+_WEIGHTS = {1: 4 / 5, 2: -1 / 5, 3: 4 / 105, 4: -1 / 280}
+#: In units of `sizes`: truncation is below 1e-11 where a function is analytic to one unit around,
+#: rounding is 1e-14 of the function.
+_STEP = 0.02
+
+
+def entries(p: Family) -> list[tuple[str, np.ndarray]]:
+    """Of each free parameter entry its name, and the array that a unit of it adds."""
+    out = []
+    for name in p.parameters:
+        out += [(name, p.shaped(name, row, scaled=False)) for row in np.eye(p.free(name))]
+    return out
+
+
+def sizes(p: Family) -> np.ndarray:
+    """Over which each entry changes p notably, and stays in its domain, (P,)."""
+    known, out = natural(p), []
+    spread = 1 / np.sqrt(np.maximum(np.diagonal(p.fisher()), 1e-300))
+    for (name, unit), size in zip(entries(p), spread, strict=True):
+        value = np.max(np.abs(p.parameters[name] * unit))
+        entry = ENTRIES[type(p).__name__]
+        if name in entry.bounded:
+            size = min(size, value, np.min(1 - known["probs"]))
+        elif name in (*entry.positive, "probs", "cov_diag"):
+            size = min(size, value)
+        elif name in ("covariance_matrix", "precision_matrix"):
+            size /= 3  # to stay far from where it is singular
+        elif name not in ("loc", "cov_factor", "scale_tril"):
+            size = min(size, 1.0)
+        out.append(size)
+    return np.array(out)
+
+
+def derivatives(p: Family, function: Callable[[Family], Any]) -> np.ndarray:
+    """Of an array-valued function of p by each free entry, stacked last."""
+    columns = []
+    for (name, unit), size in zip(entries(p), sizes(p), strict=True):
+        h, total = _STEP * size, 0.0
+        for k, weight in _WEIGHTS.items():
+            ahead, behind = (
+                function(p.replace(**{name: p.parameters[name] + t * unit}))
+                for t in (k * h, -k * h)
+            )
+            total = total + weight * (ahead - behind) / h
+        columns.append(total)
+    return np.stack(columns, axis=-1)
