@@ -15,6 +15,7 @@ from fastscore.engine.vecmath import bits_float, exp_below, expit, log, minus_lo
 
 #: Of a smaller concentration a draw may be 0 for want of an exponent: P(log x < −690) > 1e-18.
 FEWEST = 0.06
+_BELOW_1 = 1 - 2.0**-53
 
 _12 = np.uint64(12)
 _ONE_BITS = np.uint64(0x3FF0000000000000)
@@ -157,4 +158,5 @@ def _take_shares(out, count):
 @elementwise
 def _divide_by_sum(other, out, count):
     for i in range(count):
-        out[i] /= out[i] + other[i]
+        # Not 1, where densities may be infinite.
+        out[i] = min(out[i] / (out[i] + other[i]), _BELOW_1)

@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from fastscore.engine.jit import elementwise
+from fastscore.engine.jit import elementwise, inlined
 from fastscore.engine.memory import as_words, offset, vector
 from fastscore.engine.normals import CHUNK
 from fastscore.engine.streams import fill_words
 from fastscore.engine.vecmath import exp, expm1, log, log1p, minus_log, quarter_turns
 from fastscore.families._family import Source
 from fastscore.families.bijection import Bijection
-from fastscore.families.gamma import scalar
 from fastscore.families.student_t import StudentT, scores_of, tail
 
 _HALF = CHUNK // 2
@@ -26,7 +25,7 @@ _LOG_2 = math.log(2)
 _FAR = 700.0
 
 
-@scalar
+@inlined
 def sinh(y):
     """Hyperbolic sine."""
     size = abs(y)
@@ -35,7 +34,7 @@ def sinh(y):
     return math.copysign(e + 1.0 if far else 0.5 * (e + e / (1.0 + e)), y)
 
 
-@scalar
+@inlined
 def arsinh(x):
     """Its inverse."""
     size = abs(x)
@@ -45,7 +44,7 @@ def arsinh(x):
     return math.copysign(value + (_LOG_2 if far else 0.0), x)
 
 
-@scalar
+@inlined
 def _log_cosh(y):
     return abs(y) - _LOG_2 + log1p(exp(-2.0 * abs(y)))
 
@@ -81,7 +80,7 @@ def _project(words, out, count, loc):
         out[i] = math.copysign(size + _LOG_2, cosine) if size > _FAR else value
 
 
-@scalar
+@inlined
 def _tail(y, inverse, loc, scale, log_scale):
     """``(sinh y − loc)/scale``, and its `tail`."""
     z = (sinh(y) - loc) / scale
@@ -91,13 +90,13 @@ def _tail(y, inverse, loc, scale, log_scale):
     return z, log_q if far else logarithm, share, log_q - share if far else rest
 
 
-@scalar
+@inlined
 def _score(y, df, inverse, loc, scale, log_scale, step, by_df, by_scale):
     z, _, share, rest = _tail(y, inverse, loc, scale, log_scale)
     return scores_of(z, share, rest, df, inverse, scale, step, by_df, by_scale)
 
 
-@scalar
+@inlined
 def _log_density(y, df, inverse, loc, scale, log_scale, constant):
     _, logarithm, _, _ = _tail(y, inverse, loc, scale, log_scale)
     return constant - 0.5 * (df + 1.0) * logarithm + _log_cosh(y)

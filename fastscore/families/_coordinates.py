@@ -84,7 +84,7 @@ def _score(params, x, rows, d, stride, index, s):
         column, targets = offset(x, k * stride), _TARGETS(s, index, d, k, stride)
         for t in range(rows):
             value = _VALUE(column, t)
-            inside = not (value < _LOW or value > _HIGH)
+            inside = not ((value < _LOW) | (value > _HIGH))
             _ADD(targets, t, _FUNCTION(value, *fields), inside)
 
 
@@ -99,7 +99,7 @@ def _log_probs(packed, columns, count, x, rows, d, stride, out):
             for t in range(rows):
                 value = _VALUE(column, t)
                 density = _FUNCTION(value, *fields)
-                total[t] += -math.inf if value < _LOW or value > _HIGH else density
+                total[t] += -math.inf if (value < _LOW) | (value > _HIGH) else density
 
 
 @tile_kernel(ACCUMULATE)

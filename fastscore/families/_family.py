@@ -42,9 +42,6 @@ from fastscore.families._fitting import shares_of
 from fastscore.families._support import Support
 from fastscore.form import Form
 
-#: Below this concentration of a Gamma or Beta some samples underflow.
-FEWEST = 0.06
-
 
 class Family(ABC):
     """A distribution of d independent coordinates; a sample is a vector of all of them.
@@ -246,9 +243,9 @@ class Family(ABC):
         """Raise a ValueError where x alone does not tell its density, since it may underflow."""
         if self.underflows:
             raise ValueError(
-                f"{what} = {self!r}: with a concentration below {FEWEST}, x may underflow to 0, "
-                "where p/q is unknown; a plain gradient carries log x, but weights need x itself. "
-                "Take a larger concentration, or no proposals"
+                f"{what} = {self!r}: at so small a concentration x may underflow to 0, where its "
+                "density is unknown. A plain gradient carries log x, but weights and mixtures need "
+                "x itself: take a larger concentration"
             )
 
     def require_score(self) -> None:

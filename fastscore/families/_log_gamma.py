@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from fastscore.engine.gammas import log_gammas
-from fastscore.engine.jit import elementwise
+from fastscore.engine.jit import elementwise, inlined
 from fastscore.engine.vecmath import expm1
 from fastscore.families._family import Source
 from fastscore.families._special import digamma_excess, stirling_error
-from fastscore.families.gamma import Gamma, scalar
+from fastscore.families.gamma import Gamma
 
 
 @elementwise
@@ -19,13 +19,13 @@ def _sample(stream, scratch, y, count, concentration, log_scale):
     log_gammas(stream, scratch, y, count, concentration, log_scale)
 
 
-@scalar
+@inlined
 def _score(y, concentration, log_mean, excess, by_concentration, by_rate):
     above = y - log_mean
     return (above - excess) * by_concentration, -concentration * expm1(above) * by_rate
 
 
-@scalar
+@inlined
 def _log_density(y, concentration, log_mean, constant):
     above = y - log_mean
     return constant - concentration * (expm1(above) - above)

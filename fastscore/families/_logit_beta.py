@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from fastscore.engine.gammas import log_odds
-from fastscore.engine.jit import elementwise
+from fastscore.engine.jit import elementwise, inlined
 from fastscore.engine.vecmath import exp_below, log1p
 from fastscore.families._family import Source
 from fastscore.families._special import digamma_difference, log_beta
 from fastscore.families.beta import Beta
-from fastscore.families.gamma import scalar
 
 
 @elementwise
@@ -18,20 +17,20 @@ def _sample(stream, scratch, y, count, concentration1, concentration0):
     log_odds(stream, scratch, y, count, concentration1, concentration0)
 
 
-@scalar
+@inlined
 def _logarithms(y):
     """Logarithms of x and 1 − x."""
     closer = log1p(exp_below(-abs(y)))
     return min(y, 0.0) - closer, -max(y, 0.0) - closer
 
 
-@scalar
+@inlined
 def _score(y, step1, step0, by_1, by_0):
     one, zero = _logarithms(y)
     return (one + step1) * by_1, (zero + step0) * by_0
 
 
-@scalar
+@inlined
 def _log_density(y, concentration1, concentration0, constant):
     one, zero = _logarithms(y)
     return constant + concentration1 * one + concentration0 * zero

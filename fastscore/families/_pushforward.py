@@ -35,8 +35,12 @@ _SAMPLE_AT, _SCORE_AT, _LOG_PROBS_AT, _BASE_AT, _FORWARD_AT, _INVERSE_AT, _PARAM
 @tile_kernel(SAMPLE)
 def _sample(params, stream, scratch, x, rows, d, stride):
     at = as_integers(params)
-    sample_tile(at[_SAMPLE_AT], (as_floats(at[_BASE_AT]), stream, scratch, x, rows, d, stride))
-    forward_tile(at[_FORWARD_AT], (as_floats(at[_PARAMS_AT]), x, rows, d, stride, x))
+    z = np.empty(d * stride)  # in place LLVM would not vectorise T
+    sample_tile(
+        at[_SAMPLE_AT], (as_floats(at[_BASE_AT]), stream, scratch, pointer(z), rows, d, stride)
+    )
+    forward_tile(at[_FORWARD_AT], (as_floats(at[_PARAMS_AT]), pointer(z), rows, d, stride, x))
+    z[0] = 0.0  # it lives until here
 
 
 @tile_kernel(SCORE)

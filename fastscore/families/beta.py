@@ -9,7 +9,7 @@ import numpy as np
 from fastscore import checks
 from fastscore.cached import cached
 from fastscore.engine.gammas import FEWEST, betas
-from fastscore.engine.jit import elementwise
+from fastscore.engine.jit import elementwise, inlined
 from fastscore.engine.special import deviance, log_ratio, times_log
 from fastscore.engine.vecmath import fma, log1p
 from fastscore.families._coordinates import Coordinates
@@ -24,7 +24,6 @@ from fastscore.families._special import (
     trigamma_difference,
 )
 from fastscore.families.bijection import SIGMOID
-from fastscore.families.gamma import scalar
 
 #: Of a smaller concentration0 a draw may round to 1: P(1 − x < 2⁻⁵³) > 1e-18.
 _FEWEST_0 = 1.2
@@ -35,7 +34,7 @@ def _sample(stream, scratch, x, count, concentration1, concentration0):
     betas(stream, scratch, x, count, concentration1, concentration0)
 
 
-@scalar
+@inlined
 def _score(x, concentration1, concentration0, excess1, excess0, by_1, by_0):
     a, b = concentration1, concentration0
     rest = 1.0 - x
@@ -46,7 +45,7 @@ def _score(x, concentration1, concentration0, excess1, excess0, by_1, by_0):
     return (one if possible else 0.0), (zero if possible else 0.0)
 
 
-@scalar
+@inlined
 def _log_density(x, concentration1, concentration0, constant):
     """That of a binomial count of a − 1 among a + b − 2, at x; see ``engine.special``."""
     a, b = concentration1 - 1.0, concentration0 - 1.0

@@ -39,7 +39,7 @@ def _inverse(params, x, rows, d, stride, z, log_det):
         fields = _FIELDS(offset(params, k * _LENGTH))
         source, target = offset(x, k * stride), offset(z, k * stride)
         for t in range(rows):
-            inside = source[t] > low and source[t] < high
+            inside = (source[t] > low) & (source[t] < high)
             value = _INVERSE_OF(source[t] if inside else point, *fields)
             log_det[t] -= _LOG_DERIVATIVE(value, *fields) if inside else math.inf
             target[t] = value

@@ -6,12 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from fastscore import checks
 from fastscore.cached import cached
 from fastscore.engine.gammas import FEWEST, gammas
-from fastscore.engine.jit import ELEMENTWISE, elementwise
+from fastscore.engine.jit import elementwise, inlined
 from fastscore.engine.special import deviance
 from fastscore.engine.vecmath import fma, log_minus
 from fastscore.families._coordinates import Coordinates
@@ -21,16 +20,13 @@ from fastscore.families._scoring import most_likely
 from fastscore.families._special import LARGE, digamma_excess, stirling_error
 from fastscore.families.bijection import EXP
 
-#: Inlined by force: LLVM would call the longer ones, and not vectorise the loop around them.
-scalar = njit(error_model="numpy", fastmath=ELEMENTWISE, forceinline=True)
-
 
 @elementwise
 def _sample(stream, scratch, x, count, concentration, scale):
     gammas(stream, scratch, x, count, concentration, scale)
 
 
-@scalar
+@inlined
 def _score(x, concentration, rate, log_mean, excess, by_concentration, by_rate):
     over = fma(rate, x, -concentration)
     slope = (_log_ratio(x, over / concentration, log_mean) - excess) * by_concentration
@@ -38,7 +34,7 @@ def _score(x, concentration, rate, log_mean, excess, by_concentration, by_rate):
     return (slope if possible else 0.0), (-over * by_rate if possible else 0.0)
 
 
-@scalar
+@inlined
 def _log_ratio(x, u, log_mean):
     """``log x − log_mean``, u being ``x/mean − 1``; with one logarithm for all x."""
     near = (u > -0.5) & (u < 1e3)
@@ -47,7 +43,7 @@ def _log_ratio(x, u, log_mean):
     return value + ((u - (v - 1.0)) / v if near else 0.0)
 
 
-@scalar
+@inlined
 def _log_density(x, concentration, rate, log_mean, constant, plain_constant):
     """That of a Poisson count of concentration − 1, mean rate x; see ``engine.special``."""
     m = rate * x
@@ -166,4 +162,4 @@ class Gamma(
         return most_likely(self, x, shares, np.concatenate(most))
 
 
-__all__ = ["Gamma", "scalar"]
+__all__ = ["Gamma"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastscore.cached import cached
-from fastscore.engine.jit import elementwise
+from fastscore.engine.jit import elementwise, inlined
 from fastscore.engine.memory import as_words, offset, vector
 from fastscore.engine.normals import CHUNK
 from fastscore.engine.streams import fill_words
@@ -17,7 +17,6 @@ from fastscore.families._coordinates import Coordinates
 from fastscore.families._family import Source
 from fastscore.families._parameters import positive, real
 from fastscore.families._special import half_digamma_step, half_gamma_step, student_information
-from fastscore.families.gamma import scalar
 
 _HALF = CHUNK // 2
 #: Beyond it, z is larger by far than √df, and its square could overflow.
@@ -55,7 +54,7 @@ def _project(words, out, count, loc):
         out[i] = loc + out[i] * quarter_turns(words[i])[0]
 
 
-@scalar
+@inlined
 def tail(z, inverse):
     """``log(1 + q)``, ``q/(1 + q)`` and the difference of both, q = z²/df."""
     size = min(abs(z), _FAR)
@@ -71,14 +70,14 @@ def tail(z, inverse):
     return (2.0 * s + rest if near else value), share, (s * share + rest if near else value - share)
 
 
-@scalar
+@inlined
 def _score(x, df, inverse, loc, scale, step, by_df, by_scale):
     z = (x - loc) / scale
     _, share, rest = tail(z, inverse)
     return scores_of(z, share, rest, df, inverse, scale, step, by_df, by_scale)
 
 
-@scalar
+@inlined
 def scores_of(z, share, rest, df, inverse, scale, step, by_df, by_scale):
     """The scores of a z whose `tail` is known."""
     size = min(abs(z), _FAR)
@@ -89,7 +88,7 @@ def scores_of(z, share, rest, df, inverse, scale, step, by_df, by_scale):
     )
 
 
-@scalar
+@inlined
 def _log_density(x, df, inverse, loc, scale, constant):
     logarithm, _, _ = tail((x - loc) / scale, inverse)
     return constant - 0.5 * (df + 1.0) * logarithm

@@ -79,8 +79,7 @@ def exact(
         for key, value in given.items():
             if key in constants:
                 continue
-            natural = key in ("rate", "df", "concentration", "probs", "scale") or "conc" in key
-            size = abs(value) if natural and not key.startswith("log_") else 1
+            size = 1 if key.startswith("log") else abs(value)
             size = given.get("scale", 1) if key == "loc" else size
             h = size * mpf(10) ** (-digits // 3)
             score.append(float((moved(key, h) - moved(key, -h)) / (2 * h)))
