@@ -99,7 +99,8 @@ def _log_probs(packed, columns, count, x, rows, d, stride, out):
             for t in range(rows):
                 value = _VALUE(column, t)
                 density = _FUNCTION(value, *fields)
-                total[t] += -math.inf if (value < _LOW) | (value > _HIGH) else density
+                outside = (value < _LOW) | (value > _HIGH) | (abs(value) == math.inf)
+                total[t] += -math.inf if outside else density
 
 
 @tile_kernel(ACCUMULATE)

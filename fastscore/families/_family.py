@@ -26,7 +26,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -68,7 +68,7 @@ class Family(ABC):
     add_weighted_kernel: TileKernel | None = None
     dtype: type = np.float64
     #: Whether `fisher` is an estimate from samples, for want of a closed form.
-    fisher_estimated: ClassVar[bool] = False
+    fisher_estimated: bool = False
 
     parameters: Mapping[str, np.ndarray]
     constants: Mapping[str, Any] = MappingProxyType({})

@@ -100,6 +100,7 @@ class Pushforward(Family):
         self.base = base
         self.parameters: Mapping[str, np.ndarray] = base.parameters
         self.d, self.size, self.index = base.d, base.size, base.index
+        self.fisher_estimated = base.fisher_estimated
 
     @cached
     def map_params(self) -> np.ndarray:

@@ -22,6 +22,7 @@ class Wrapped(Family):
             raise TypeError(f"p={p!r} is not a distribution: give one, such as fs.Normal(…)")
         self.inner = p
         self.d, self.dtype = p.d, p.dtype
+        self.fisher_estimated = p.fisher_estimated
 
     @property
     def form(self) -> Form:

@@ -179,7 +179,6 @@ class Custom(Family):
         if not np.isfinite(density).all():
             i = int(np.argmin(np.isfinite(density)))
             raise ValueError(f"log_prob is {density[i]} at x = {x[i]}, which sample drew")
-        self._check_mean_score()
         flat = self.packed
         for j in range(self.size):
             h = 1e-5 * max(abs(flat[j]), 1e-2)
@@ -201,6 +200,7 @@ class Custom(Family):
                         else "mend score or log_prob"
                     )
                 )
+        self._check_mean_score()
 
     def _check_mean_score(self) -> None:
         """Scores average to 0 if samples are of that density, and the support stays in place."""

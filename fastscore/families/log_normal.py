@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from fastscore.families._pushforward import Pushforward
-from fastscore.families._support import Support
+from fastscore.engine.jit import elementwise, inlined
+from fastscore.engine.memory import vector
+from fastscore.engine.normals import MULTIPLE, normals
+from fastscore.engine.vecmath import exp, log, log_minus
+from fastscore.families._coordinates import Coordinates
+from fastscore.families._family import Source
+from fastscore.families._parameters import positive, real
 from fastscore.families.bijection import EXP
 from fastscore.families.normal import Normal
 
 
-class LogNormal(Pushforward):
+@elementwise
+def _sample(stream, scratch, x, count, loc, scale):
+    normals(stream, scratch, x, -(-count // MULTIPLE) * MULTIPLE, loc, scale)
+    column = vector(x, count)
+    for t in range(count):
+        column[t] = exp(column[t])
+
+
+@inlined
+def _score(x, loc, scale, unit):
+    z = log_minus(x, loc) / scale
+    return z / scale, (z - 1.0) * (z + 1.0) * unit
+
+
+@inlined
+def _log_density(x, loc, scale, constant):
+    z = log_minus(x, loc) / scale
+    density = constant - 0.5 * z * z - log(x)
+    return density if x > 0.0 else -math.inf
+
+
+class LogNormal(
+    Coordinates, fields=("loc", "scale", "unit", "constant"), scores=2, low=0.0,
+    sample=_sample, score=_score, log_density=_log_density,
+):  # fmt: skip
     """Independent log-normals, ``x_k = exp(loc_k + scale_k z_k)``.
 
     Parameters
@@ -31,41 +61,51 @@ class LogNormal(Pushforward):
 
     Notes
     -----
-    Score and Fisher information are those of the normal at log x.  It is drawn and kept as log x:
-    where x overflows or underflows, f sees infinity or 0, and the score is exact.
+    With ``z = (log x − loc)/scale`` the score is ``∂_loc = z/scale``, ``∂_scale = (z² − 1)/scale``,
+    ``∂_log_scale = z² − 1``, and the Fisher information that of the normal.  log x is drawn and
+    kept: where x overflows or underflows, f sees infinity or 0, and the score is exact.
     """
 
-    forward_kernel = EXP.forward_kernel
-    inverse_kernel = EXP.inverse_kernel
-    base: Normal
-
     def __init__(self, loc: Any, scale: Any = None, *, log_scale: Any = None) -> None:
-        self._push(Normal(loc, scale, log_scale=log_scale))
+        spread, self._scale = self._set(
+            real("loc", loc), positive("LogNormal", "scale", scale, log_scale)
+        )
+        self._loc = spread.value
+        self._logarithms = Normal(**self.parameters)
+
+    @property
+    def source(self) -> Source:
+        """log x."""
+        return Source(self._logarithms, EXP.forward_kernel)
+
+    def _record(self) -> dict[str, Any]:
+        scale, unit = self._scale
+        constant = -np.log(scale) - 0.5 * math.log(2 * math.pi)
+        return {"loc": self._loc, "scale": scale, "unit": unit, "constant": constant}
+
+    def _information(self) -> Any:
+        scale, unit = self._scale
+        return [[1 / scale**2, 0], [0, 2 * unit**2]]
 
     @property
     def mean(self) -> np.ndarray:
         """``exp(loc + scale²/2)``."""
         with np.errstate(over="ignore"):
-            return np.exp(self.base.mean + self.base.variance / 2)
+            return np.exp(self._loc + self._scale.value**2 / 2)
 
     @property
     def variance(self) -> np.ndarray:
         """``(exp(scale²) − 1) exp(2 loc + scale²)``."""
-        square = self.base.variance
+        square = self._scale.value**2
         with np.errstate(over="ignore"):
-            return np.expm1(square) * np.exp(2 * self.base.mean + square)
+            return np.expm1(square) * np.exp(2 * self._loc + square)
 
     def entropy(self) -> float:
         """That of the normal and ``Σ loc``."""
-        return self.base.entropy() + float(np.sum(self.base.mean))
-
-    @property
-    def support_set(self) -> Support:
-        """All that is positive."""
-        return Support.reals(self.d, 0.0)
+        return self._logarithms.entropy() + float(np.sum(self._loc))
 
     def _fit(self, x: np.ndarray, shares: np.ndarray, least: float) -> dict[str, Any]:
-        return dict(self.base._fit(np.log(x), shares, least))
+        return dict(self._logarithms._fit(np.log(x), shares, least))
 
 
 __all__ = ["LogNormal"]

@@ -6,7 +6,7 @@ import mpmath
 from mpmath import mp, mpf
 
 #: Digits of differences of log-densities at ordinary points, and where a score may be 1e-300.
-FEW, MANY = 100, 1000
+FEW, MANY = 100, 700
 
 
 def _normal(x, loc, scale):
@@ -50,6 +50,45 @@ LOG_DENSITIES = {
 }  # fmt: skip
 
 
+def _trigamma(x):
+    return mp.psi(1, x)
+
+
+def _fisher_beta(a, b):
+    cross = -_trigamma(a + b)
+    return [[_trigamma(a) + cross, cross], [cross, _trigamma(b) + cross]]
+
+
+def _fisher_student_t(v, loc, scale):
+    by_df = (_trigamma(v / 2) - _trigamma((v + 1) / 2)) / 4 - (v + 5) / (2 * v * (v + 1) * (v + 3))
+    cross = -2 / (scale * (v + 1) * (v + 3))
+    by_loc, by_scale = (v + 1) / (v + 3) / scale**2, 2 * v / (v + 3) / scale**2
+    return [[by_df, 0, cross], [0, by_loc, 0], [cross, 0, by_scale]]
+
+
+#: Fisher matrices of natural parameters, of the families where they take special functions.
+FISHERS = {
+    "Beta": _fisher_beta,
+    "Gamma": lambda a, rate: [[_trigamma(a), -1 / rate], [-1 / rate, a / rate**2]],
+    "StudentT": _fisher_student_t,
+}
+
+
+def fisher(name: str, *parameters) -> list[list[float]]:
+    """The Fisher matrix of one coordinate."""
+    with mpmath.workdps(FEW):
+        matrix = FISHERS[name](*(mpf(float(value)) for value in parameters))
+        return [[float(entry) for entry in row] for row in matrix]
+
+
+def _is_far(parameter):
+    """Whether it may make a score of 1e-300."""
+    name, value = parameter
+    if name.startswith("log"):
+        return abs(value) > 100
+    return value != 0 and not 1e-50 < abs(value) < 1e50
+
+
 def log_density(name: str, x, **parameters):
     """By natural or unconstrained parameters, all mpf."""
     given = {}
@@ -65,10 +104,9 @@ def log_density(name: str, x, **parameters):
     return LOG_DENSITIES[name](x, **given)
 
 
-def exact(
-    name: str, x: float, digits: int, constants=(), **parameters
-) -> tuple[float, list[float]]:
+def exact(name: str, x: float, constants=(), **parameters) -> tuple[float, list[float]]:
     """Log-density and score at x of a scalar family; ``constants`` are not differentiated by."""
+    digits = MANY if any(map(_is_far, parameters.items())) else FEW
     with mpmath.workdps(digits):
         given, x = {key: mpf(float(value)) for key, value in parameters.items()}, mpf(float(x))
 
@@ -82,5 +120,7 @@ def exact(
             size = 1 if key.startswith("log") else abs(value)
             size = given.get("scale", 1) if key == "loc" else size
             h = size * mpf(10) ** (-digits // 3)
-            score.append(float((moved(key, h) - moved(key, -h)) / (2 * h)))
+            slope = (moved(key, h) - moved(key, -h)) / (2 * h)
+            # A quotient is off by a square of its step, also where the score is 0.
+            score.append(float(slope) if abs(slope) * size > mpf(10) ** (-digits // 2) else 0.0)
         return float(log_density(name, x, **given)), score

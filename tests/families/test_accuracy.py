@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cases import rows
-from families.densities import FEW, LOG_DENSITIES, MANY, exact
+from families.densities import FISHERS, LOG_DENSITIES, exact, fisher
 from families.registry import EXAMPLES, close, drawn, every_example
 from numba import config
 
@@ -41,7 +41,7 @@ def test_ordinary_points(example):
     for k, keywords in coordinates(example):
         p, x = type(example.p)(**keywords), drawn(example)[:6, [k]]
         x = x[np.isfinite(p.log_prob(x))]
-        truth = [exact(example.name, row[0], FEW, p.constants, **keywords) for row in x]
+        truth = [exact(example.name, row[0], p.constants, **keywords) for row in x]
         close(p.log_prob(x), np.array([one for one, _ in truth]), ORDINARY, 1.0)
         spread = np.sqrt(np.diagonal(p.fisher()))
         close(p.score(x), np.array([score for _, score in truth]), ORDINARY, spread)
@@ -111,9 +111,23 @@ def test_extreme_points(name, keywords, points):
     p = getattr(fs, name)(**keywords)
     for point in points:
         x = np.array([[point]], dtype=p.dtype)
-        log_prob, score = exact(name, x[0, 0], MANY, p.constants, **keywords)
+        log_prob, score = exact(name, x[0, 0], p.constants, **keywords)
         np.testing.assert_allclose(p.log_prob(x)[0], log_prob, rtol=EXTREME, err_msg=f"x = {point}")
         np.testing.assert_allclose(p.score(x)[0], score, rtol=EXTREME, err_msg=f"x = {point}")
+
+
+@pytest.mark.parametrize(
+    ("name", "keywords"),
+    [
+        pytest.param(name, keywords, id=f"{name}-{keywords}")
+        for name in FISHERS
+        for keywords, _ in EXTREMES[name]
+        if not any(key.startswith("log") for key in keywords)
+    ],
+)
+def test_fisher_at_extremes(name, keywords):
+    found = getattr(fs, name)(**keywords).fisher()
+    np.testing.assert_allclose(found, fisher(name, *keywords.values()), rtol=EXTREME)
 
 
 # --- the ends of a domain, and beyond ---
