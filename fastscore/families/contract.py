@@ -1,8 +1,9 @@
 """What a family of one's own is written with, as the built-in files are.
 
 `Coordinates` makes the kernels of independent coordinates from scalar functions, which are
-decorated with `inlined`, with an `exp` and `log` that vectorise; samplers of whole columns start from `normals`, `exponentials` or
-`uniforms`.  Functions of one whole sample are simpler to write: see `Custom`.
+decorated with `inlined`, and take `exp` and `log` from here, which vectorise; samplers of whole
+columns start from `normals`, `exponentials` or `uniforms`.  Functions of one whole sample are
+simpler to write: see `Custom`.
 """
 
 from fastscore.engine.exponentials import exponentials, uniforms

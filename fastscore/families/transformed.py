@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from fastscore.cached import cached
+from fastscore.checks import require
 from fastscore.families._pushforward import Pushforward
 from fastscore.families._support import Support
 from fastscore.families._wrapped import plain_part
@@ -104,6 +105,11 @@ class Transformed(Pushforward):
             )  # fmt: skip
             z[rows], log_det[rows] = tile.reshape(self.d, -1)[:, : len(rows)].T, own
         return z, log_det
+
+    def _fit(self, x: np.ndarray, shares: np.ndarray, least: float) -> Mapping[str, Any]:
+        z, log_det = self._inverted(x)
+        require("x", x, np.broadcast_to(log_det[:, None] > -np.inf, x.shape), "in the image of T")
+        return self.base._fit(z, shares, least)
 
     @property
     def _affine(self) -> Affine:

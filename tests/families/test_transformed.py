@@ -126,6 +126,15 @@ def test_proposals_with_one_another():
     assert np.abs((a.flat - b.flat) / error).max() < 4.5
 
 
+def test_fit_is_that_of_the_base():
+    p = fs.Transformed(fs.Normal([0.3, -1.0], 1.4), "sigmoid")
+    fitted = p.replace(loc=[0.0, 0.0], scale=1.0).fit(p.sample(N, rng=0))
+    np.testing.assert_allclose(fitted.parameters["loc"], [0.3, -1.0], atol=0.03)
+    np.testing.assert_allclose(fitted.parameters["scale"], 1.4, rtol=0.02)
+    with pytest.raises(ValueError, match="image"):
+        p.fit([[0.5, 1.0]])
+
+
 def test_pickle_replace_and_repr():
     for bijection in ("exp", fs.Affine(1.0, 2.0)):
         p = fs.Transformed(fs.Normal(0.0, 1.0), bijection)
