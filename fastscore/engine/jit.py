@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numba
@@ -85,6 +86,30 @@ class TileKernel:
 def tile_kernel(signature: Any) -> Callable[[Callable[..., Any]], TileKernel]:
     """Decorate a module-level function as a `TileKernel`."""
     return lambda function: TileKernel(function, signature)
+
+
+def kernel_of(
+    template: Callable[..., Any], signature: Any, name: str, *, cached: bool, **bound: Any
+) -> TileKernel:
+    """A kernel from a template, which gets values for some of its global names.
+
+    Parameters
+    ----------
+    template : function
+        A module-level function.
+    signature : signature
+        Of the kernel.
+    name : str
+        Tells the kernel from others of the template, in the cache too.
+    cached : bool
+        Whether to keep it on disk: of values from outside the package the cache would not notice
+        an edit.
+    bound : object
+        The values by name: what Numba takes for a constant, jitted functions among them.
+    """
+    made = FunctionType(template.__code__, {**template.__globals__, **bound})
+    made.__name__ = made.__qualname__ = f"{name}{template.__name__}"
+    return TileKernel(made, signature, cached=cached)
 
 
 class Entry:

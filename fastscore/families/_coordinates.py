@@ -18,7 +18,6 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import lru_cache
-from types import FunctionType
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -36,7 +35,7 @@ from fastscore.engine.blocks import (
     five_sums,
     score_tile,
 )
-from fastscore.engine.jit import TileKernel, plain, tile_kernel
+from fastscore.engine.jit import kernel_of, plain, tile_kernel
 from fastscore.engine.memory import (
     as_floats,
     as_integers,
@@ -173,11 +172,11 @@ class Coordinates(Family):
         def kernel(template: Callable[..., Any], signature: Any, function: Any, own: int) -> Any:
             """The template around a function, whose first arguments are its own."""
             names = list(inspect.signature(function.py_func).parameters)[own:]
-            scope = {"_FUNCTION": function, "_FIELDS": fields_of(tuple(map(fields.index, names)))}
-            made = FunctionType(template.__code__, {**globals(), **about, **scope})
-            # The cache tells kernels by name; an edit of functions elsewhere it would not notice.
-            made.__name__ = made.__qualname__ = f"{cls.__qualname__}{template.__name__}"
-            return TileKernel(made, signature, cached=cls.__module__.startswith("fastscore."))
+            return kernel_of(
+                template, signature, cls.__qualname__,
+                cached=cls.__module__.startswith("fastscore."),
+                _FUNCTION=function, _FIELDS=fields_of(tuple(map(fields.index, names))), **about,
+            )  # fmt: skip
 
         cls.sample_kernel = kernel(_sample, SAMPLE, sample, 4)
         cls.score_kernel = kernel(_score, SCORE, score, 1)

@@ -7,22 +7,22 @@ from typing import Any
 import numpy as np
 
 from fastscore.checks import parameter, require
-from fastscore.engine.jit import elementwise
+from fastscore.engine.jit import inlined
 from fastscore.engine.vecmath import log
 from fastscore.families.bijection import Bijection
 
 
-@elementwise
+@inlined
 def _affine(z, loc, scale):
     return loc + scale * z
 
 
-@elementwise
+@inlined
 def _inverse(x, loc, scale):
     return (x - loc) / scale
 
 
-@elementwise
+@inlined
 def _log_scale(z, loc, scale):
     return log(abs(scale))
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 from fastscore import checks
 from fastscore.engine.blocks import FORWARD, INVERSE
-from fastscore.engine.jit import TileKernel, elementwise
+from fastscore.engine.jit import TileKernel, inlined, kernel_of
 from fastscore.engine.memory import offset
 from fastscore.engine.vecmath import exp, expit, log, log1p, log1pexp
 from fastscore.families._coordinates import fields_of
@@ -110,31 +109,30 @@ def _kernels(
     ends = [end for end in image if math.isfinite(end)]
     inner = 0.0 if not ends else sum(ends) / len(ends)
     point = inner if low < inner < high else (low + 1 if math.isfinite(low) else high - 1)
-    scope = {
+    name = forward.py_func.__qualname__
+    # Of a user's functions the cache would not notice an edit.
+    own = all(f.py_func.__module__.startswith("fastscore.") for f in (forward, inverse))
+    bound = {
         "_FIELDS": fields_of(tuple(range(count))), "_LENGTH": count, "_IMAGE": (low, high, point),
         "_OF": forward, "_INVERSE_OF": inverse, "_LOG_DERIVATIVE": log_derivative,
     }  # fmt: skip
-    own = all(f.py_func.__module__.startswith("fastscore.") for f in (forward, inverse))
-
-    def kernel(template: Any, signature: Any) -> TileKernel:
-        made = FunctionType(template.__code__, {**globals(), **scope})
-        made.__name__ = made.__qualname__ = f"{forward.py_func.__qualname__}{template.__name__}"
-        return TileKernel(made, signature, cached=own)
-
-    return kernel(_forward, FORWARD), kernel(_inverse, INVERSE)
+    return (
+        kernel_of(_forward, FORWARD, name, cached=own, **bound),
+        kernel_of(_inverse, INVERSE, name, cached=own, **bound),
+    )
 
 
-@elementwise
+@inlined
 def _identity(z):
     return z
 
 
-@elementwise
+@inlined
 def _logit(x):
     return log(x) - log1p(-x)
 
 
-@elementwise
+@inlined
 def _log_sigmoid_derivative(z):
     return -abs(z) - 2.0 * log1pexp(-abs(z))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from asv_benchmarks.peers.workloads import Array, Gaussian
+from asv_benchmarks.peers.workloads import Array, Gaussian, Multivariate, lower_half
 
 
 def chunk_sizes(n: int, rows: int) -> Iterator[int]:
@@ -85,3 +85,24 @@ def leave_one_out(n: int, total: Array, ones: Array, values: Array) -> Array:
         Sums of ``x`` and of f times ``x``.
     """
     return (values - total / n * ones) / (n - 1)
+
+
+def of_factor(workload: Multivariate, n: int, w: Array, wz: Array, wzz: Array) -> Array:
+    """Return the gradient of W5, where the scores are ``L^-T z`` and that times ``z^T``, less 1.
+
+    Parameters
+    ----------
+    workload : Multivariate
+        The parameters.
+    n : int
+        Number of samples.
+    w : ndarray of shape ()
+        Sum of ``w``, the value of a sample less its baseline.
+    wz : ndarray of shape (d,)
+        Sum of ``w z``.
+    wzz : ndarray of shape (d, d)
+        Sum of ``w z z^T``.
+    """
+    to_scores = np.linalg.inv(workload.scale_tril).T / n
+    centred = wzz - w * np.eye(len(wz))
+    return np.concatenate([to_scores @ wz, lower_half(to_scores @ centred)])

@@ -101,10 +101,11 @@ def library() -> ctypes.CDLL:
 def call(function: Callable[..., Any], workload: Any, *numbers: Any, size: int) -> Array:
     """Call a C function with the arrays of a workload, then their lengths, `numbers` and results.
 
-    The lengths are those of the last array, the innermost first; of the results there are `size`.
+    The lengths are those of the last array, the innermost first, and that of a square matrix once;
+    of the results there are `size`.
     """
     arrays = [np.ascontiguousarray(array) for array in vars(workload).values()]
-    lengths = map(ctypes.c_long, reversed(arrays[-1].shape))
+    lengths = map(ctypes.c_long, dict.fromkeys(reversed(arrays[-1].shape)))
     out = np.empty(size)
     function(*map(pointer, arrays), *lengths, *numbers, pointer(out))
     return out

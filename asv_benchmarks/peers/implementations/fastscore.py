@@ -10,12 +10,20 @@ from numba import njit
 
 import fastscore as fs
 from asv_benchmarks.peers.implementations._solver import Solver
-from asv_benchmarks.peers.workloads import Array, Bernoulli, Categorical, Gaussian, Importance
+from asv_benchmarks.peers.workloads import (
+    Array,
+    Bernoulli,
+    Categorical,
+    Gaussian,
+    Importance,
+    Multivariate,
+    lower_half,
+)
 
 
 @njit(fastmath=True)
 def squares(x: Array) -> float:
-    """Return f of W1 and W4."""
+    """Return f of W1, W4 and W5."""
     total = 0.0
     for k in range(x.size):
         total += (x[k] - 3.0) ** 2
@@ -24,7 +32,7 @@ def squares(x: Array) -> float:
 
 @njit(fastmath=True)
 def squares_of_batch(batch: Array, out: Array) -> None:
-    """Compute f of W1 and W4 for every row of a batch."""
+    """Compute f of W1, W4 and W5 for every row of a batch."""
     for i in range(batch.shape[0]):
         total = 0.0
         for k in range(batch.shape[1]):
@@ -112,15 +120,30 @@ def importance(f: Callable[..., Any]) -> Solver:
     return solve
 
 
+def multivariate(f: Callable[..., Any]) -> Solver:
+    """Return the solver of W5."""
+
+    def solve(workload: Multivariate, n: int, seed: int, threads: int) -> Array:
+        p = fs.MultivariateNormal(workload.mu, scale_tril=workload.scale_tril)
+        estimate = fs.gradient(f, p, n=n, rng=seed, threads=threads, baseline="mean")
+        parts = (estimate.grad, estimate.grad_stderr)
+        halves = [(part["loc"], lower_half(part["scale_tril"])) for part in parts]
+        return np.concatenate([array for half in halves for array in half])
+
+    return solve
+
+
 OF_SAMPLE = {
     "W1": gaussian(squares),
     "W2": bernoulli(square_of_sum),
     "W3": categorical(),
     "W4": importance(squares),
+    "W5": multivariate(squares),
 }
 OF_BATCH = {
     "W1": gaussian(squares_of_batch),
     "W2": bernoulli(squares_of_sums),
     "W4": importance(squares_of_batch),
+    "W5": multivariate(squares_of_batch),
 }
 BY_COUNTS = {"W3": categorical(sampling="counts")}

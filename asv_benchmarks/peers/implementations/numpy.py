@@ -11,11 +11,20 @@ from asv_benchmarks.peers.implementations._densities import (
 )
 from asv_benchmarks.peers.implementations._sums import (
     leave_one_out,
+    of_factor,
     optimal_baseline,
     sum_of_chunks,
+    sum_with_running_mean,
     value_at_mean,
 )
-from asv_benchmarks.peers.workloads import Array, Bernoulli, Categorical, Gaussian, Importance
+from asv_benchmarks.peers.workloads import (
+    Array,
+    Bernoulli,
+    Categorical,
+    Gaussian,
+    Importance,
+    Multivariate,
+)
 
 #: Numbers in a chunk of normals, and of bits: what was fastest.
 NORMALS, BITS = 32_768, 100_000
@@ -135,5 +144,31 @@ def importance(workload: Importance, n: int, seed: int, threads: int) -> Array:
     return weighted_gradient(workload, n, *sum_of_chunks(chunk, workload.units(n), rows))
 
 
-OF_SAMPLES = {"W1": gaussian, "W2": bernoulli, "W3": categorical, "W4": importance}
+def multivariate(workload: Multivariate, n: int, seed: int, threads: int) -> Array:
+    """Estimate the gradient of W5."""
+    generator = np.random.Generator(np.random.SFC64(seed))
+    factor, shift = workload.scale_tril, workload.mu - 3
+    rows = NORMALS // shift.size
+    buffers = np.empty((2, rows, shift.size))
+
+    def chunk(count: int, mean: float) -> tuple[Array, ...]:
+        z, y = buffers[:, :count]
+        generator.standard_normal(out=z)
+        np.matmul(z, factor.T, out=y)
+        y += shift
+        f = np.einsum("ij,ij->i", y, y)
+        w = f - baseline(f, mean)
+        np.multiply(z, w[:, None], out=y)
+        return f.sum(), w.sum(), w @ z, y.T @ z
+
+    return of_factor(workload, n, *sum_with_running_mean(chunk, n, rows))
+
+
+OF_SAMPLES = {
+    "W1": gaussian,
+    "W2": bernoulli,
+    "W3": categorical,
+    "W4": importance,
+    "W5": multivariate,
+}
 BY_COUNTS = {"W3": categorical_by_counts}

@@ -1,8 +1,9 @@
 """A C library from elsewhere with the same workloads, to compare the project's own C with.
 
 ``$PEERS_REFERENCE`` is its path.  It has ``w1(mu, log_scale, d, n, 1, seed, threads, 1, out)``,
-``w2(logits, d, n, seed, threads, 1, out)``, ``w3(logits, values, k, n, seed, threads, 1, out)`` and
-``w4(mu, log_scale, loc, scale, d, j, n, seed, threads, 1, out)``.
+``w2(logits, d, n, seed, threads, 1, out)``, ``w3(logits, values, k, n, seed, threads, 1, out)``,
+``w4(mu, log_scale, loc, scale, d, j, n, seed, threads, 1, out)`` and
+``w5(mu, scale_tril, d, n, seed, threads, 1, out)``.
 """
 
 from __future__ import annotations

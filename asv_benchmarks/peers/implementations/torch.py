@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Bernoulli, Categorical, Normal
+from torch.distributions import Bernoulli, Categorical, MultivariateNormal, Normal
 
 from asv_benchmarks.peers import workloads
 from asv_benchmarks.peers.implementations._densities import (
@@ -18,6 +18,7 @@ from asv_benchmarks.peers.implementations._densities import (
 )
 from asv_benchmarks.peers.implementations._sums import (
     leave_one_out,
+    of_factor,
     optimal_baseline,
     sum_of_chunks,
     sum_with_running_mean,
@@ -117,6 +118,21 @@ def importance(workload: workloads.Importance, n: int, seed: int, threads: int) 
     return weighted_gradient(workload, n, *sum_of_chunks(chunk, workload.units(n), UNITS))
 
 
+@torch.no_grad()
+def multivariate(workload: workloads.Multivariate, n: int, seed: int, threads: int) -> Array:
+    """Estimate the gradient of W5."""
+    start(seed, threads)
+    factor, shift = torch.tensor(workload.scale_tril), torch.tensor(workload.mu - 3)
+
+    def chunk(count: int, mean: float) -> tuple[Tensor, ...]:
+        z = torch.randn(count, shift.numel())
+        f = torch.addmm(shift, z, factor.T).square_().sum(1)
+        w = f - baseline(f, mean)
+        return f.sum(), w.sum(), w @ z, (w[:, None] * z).T @ z
+
+    return of_factor(workload, n, *sum_with_running_mean(chunk, n, rows_of(shift.numel())))
+
+
 # ---------------------------------------------------------------- automatic differentiation
 
 
@@ -140,10 +156,10 @@ def surrogate(
 
     def chunk(count: int, mean: float) -> list[Tensor]:
         f, log_p = sample(count)
-        baseline = (f.sum() - f) / max(count - 1, 1) if math.isnan(mean) else mean
-        return [f.sum(), *torch.autograd.grad((f - baseline) @ log_p, parameters)]
+        weights = f - baseline(f, mean)
+        return [f.sum(), *torch.autograd.grad(weights @ log_p, parameters)]
 
-    return np.concatenate(sum_with_running_mean(chunk, n, rows)) / n
+    return [part / n for part in sum_with_running_mean(chunk, n, rows)]
 
 
 def gaussian_surrogate(workload: workloads.Gaussian, n: int, seed: int, threads: int) -> Array:

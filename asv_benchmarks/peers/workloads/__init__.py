@@ -5,6 +5,7 @@ from asv_benchmarks.peers.workloads.bernoulli import Bernoulli
 from asv_benchmarks.peers.workloads.categorical import Categorical
 from asv_benchmarks.peers.workloads.gaussian import Gaussian
 from asv_benchmarks.peers.workloads.importance import Importance
+from asv_benchmarks.peers.workloads.multivariate import Multivariate, lower_half
 
 __all__ = [
     "WORKLOADS",
@@ -13,7 +14,9 @@ __all__ = [
     "Categorical",
     "Gaussian",
     "Importance",
+    "Multivariate",
     "Workload",
+    "lower_half",
 ]
 
 WORKLOADS: dict[str, type[Workload]] = {
@@ -21,4 +24,5 @@ WORKLOADS: dict[str, type[Workload]] = {
     "W2": Bernoulli,
     "W3": Categorical,
     "W4": Importance,
+    "W5": Multivariate,
 }
