@@ -104,7 +104,7 @@ CASES = {
 
 
 @njit(error_model="numpy")
-def _tiles(count, at, d, rows, stride, workspace, x, s):
+def _tiles(count, at, d, rows, stride, workspace, x, seen, s):
     """Sample and score so many tiles, and take them to what f sees; ``at`` holds addresses."""
     stream, scratch = as_words(pointer(workspace)), pointer(workspace[STATE_WORDS:])
     seed_stream(stream, np.uint64(1), np.uint64(2), 0)
@@ -114,7 +114,7 @@ def _tiles(count, at, d, rows, stride, workspace, x, s):
             at[1], (as_floats(at[2]), pointer(x), rows, d, stride, as_integers(at[3]), pointer(s))
         )
         if at[4] != 0:
-            forward_tile(at[4], (as_floats(at[5]), pointer(x), rows, d, stride, pointer(x)))
+            forward_tile(at[4], (as_floats(at[5]), pointer(x), rows, d, stride, pointer(seen)))
 
 
 class SampleAndScore:
@@ -135,7 +135,7 @@ class SampleAndScore:
         kernels = p.sample_kernel.address, p.score_kernel.address
         self.args = (
             VALUES // (rows * d), np.array([*kernels, *at]), d, rows, stride,
-            np.zeros(STATE_WORDS + SCRATCH), np.zeros(d * stride), np.zeros(p.size * stride),
+            np.zeros(STATE_WORDS + SCRATCH), *np.zeros((2, d * stride)), np.zeros(p.size * stride),
         )  # fmt: skip
         self.values = self.args[0] * rows * d
         _tiles(0, *self.args[1:])

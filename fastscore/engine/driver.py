@@ -177,10 +177,9 @@ run_folds_parallel = Entry(_run_folds, parallel=True)
 
 
 @entry
-def forward(address, params, tile, rows, d, stride):
-    """Replace a tile by what f sees of it."""
-    x = pointer(tile)
-    forward_tile(address, (as_floats(params), x, rows, d, stride, x))
+def forward(address, params, tile, rows, d, stride, out):
+    """What f sees of a tile."""
+    forward_tile(address, (as_floats(params), pointer(tile), rows, d, stride, pointer(out)))
 
 
 @entry

@@ -33,7 +33,7 @@ REDUCTION = ELEMENTWISE | {"reassoc"}
 
 #: Helpers, inlined by LLVM into the kernels that call them; never cached on their own.
 elementwise = njit(error_model="numpy", fastmath=ELEMENTWISE)
-reduction = njit(error_model="numpy", fastmath=REDUCTION)
+reduction = njit(error_model="numpy", fastmath=REDUCTION, forceinline=True)
 #: Scalar functions for loops that are to be vectorised: LLVM would leave longer ones as calls.  A
 #: quotient stays one, with all its digits.
 inlined = njit(error_model="numpy", fastmath=ELEMENTWISE - {"arcp"}, forceinline=True)

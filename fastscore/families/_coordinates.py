@@ -99,7 +99,9 @@ def _log_probs(packed, columns, count, x, rows, d, stride, out):
                 value = _VALUE(column, t)
                 density = _FUNCTION(value, *fields)
                 outside = (value < _LOW) | (value > _HIGH) | (abs(value) == math.inf)
-                total[t] += -math.inf if outside else density
+                # Where another coordinate's density is infinite, 0 wins.
+                outside |= min(density, total[t]) == -math.inf
+                total[t] = -math.inf if outside else total[t] + density
 
 
 @tile_kernel(ACCUMULATE)

@@ -383,9 +383,11 @@ class Source:
         if self.kernel is None:
             return drawn
         out, d = np.empty_like(drawn), drawn.shape[1]
+        stride = stride_of(d)
+        x = np.empty((d, stride))
         for rows, tile in tiles_of(drawn):
-            forward(self.kernel.address, self.params_at, tile, len(rows), d, stride_of(d))
-            out[rows] = tile.reshape(d, -1)[:, : len(rows)].T
+            forward(self.kernel.address, self.params_at, tile, len(rows), d, stride, x.ravel())
+            out[rows] = x[:, : len(rows)].T
         return out
 
 

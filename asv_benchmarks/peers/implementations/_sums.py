@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from asv_benchmarks.peers.workloads import Array, Gaussian, Multivariate, lower_half
+from asv_benchmarks.peers.workloads import Array, Gaussian, Multivariate, with_lower_half
 
 
 def chunk_sizes(n: int, rows: int) -> Iterator[int]:
@@ -44,6 +44,11 @@ def sum_with_running_mean(
         return others
 
     return sum_of_chunks(chunk_with_mean, n, rows)
+
+
+def baseline(f: Any, mean: float) -> Any:
+    """Return what `sum_with_running_mean` told a chunk, or of its first the mean of the others."""
+    return (f.sum() - f) / max(len(f) - 1, 1) if math.isnan(mean) else mean
 
 
 def value_at_mean(workload: Gaussian) -> float:
@@ -104,5 +109,10 @@ def of_factor(workload: Multivariate, n: int, w: Array, wz: Array, wzz: Array) -
         Sum of ``w z z^T``.
     """
     to_scores = np.linalg.inv(workload.scale_tril).T / n
-    centred = wzz - w * np.eye(len(wz))
-    return np.concatenate([to_scores @ wz, lower_half(to_scores @ centred)])
+    return with_lower_half(to_scores @ wz, to_scores @ (wzz - w * np.eye(wz.size)))
+
+
+def lower_half_of(gradient: Array, workload: Multivariate) -> Array:
+    """Return a gradient of W5 by the mean and all of L, without the upper half."""
+    d = workload.mu.size
+    return with_lower_half(gradient[:d], gradient[d:].reshape(d, d))

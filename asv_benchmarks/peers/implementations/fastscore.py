@@ -17,7 +17,7 @@ from asv_benchmarks.peers.workloads import (
     Gaussian,
     Importance,
     Multivariate,
-    lower_half,
+    with_lower_half,
 )
 
 
@@ -127,8 +127,7 @@ def multivariate(f: Callable[..., Any]) -> Solver:
         p = fs.MultivariateNormal(workload.mu, scale_tril=workload.scale_tril)
         estimate = fs.gradient(f, p, n=n, rng=seed, threads=threads, baseline="mean")
         parts = (estimate.grad, estimate.grad_stderr)
-        halves = [(part["loc"], lower_half(part["scale_tril"])) for part in parts]
-        return np.concatenate([array for half in halves for array in half])
+        return np.concatenate([with_lower_half(part["loc"], part["scale_tril"]) for part in parts])
 
     return solve
 

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import random
+from jax.scipy.linalg import solve_triangular
 
 from asv_benchmarks.peers.implementations._densities import (
     polynomial,
@@ -22,12 +23,21 @@ from asv_benchmarks.peers.implementations._densities import (
 )
 from asv_benchmarks.peers.implementations._sums import (
     leave_one_out,
+    of_factor,
     optimal_baseline,
     sum_of_chunks,
     sum_with_running_mean,
     value_at_mean,
 )
-from asv_benchmarks.peers.workloads import Array, Bernoulli, Categorical, Gaussian, Importance
+from asv_benchmarks.peers.workloads import (
+    Array,
+    Bernoulli,
+    Categorical,
+    Gaussian,
+    Importance,
+    Multivariate,
+    with_lower_half,
+)
 
 jax.config.update("jax_enable_x64", True)
 
@@ -137,13 +147,38 @@ def importance(workload: Importance, n: int, seed: int, threads: int) -> Array:
     return weighted_gradient(workload, n, *sums)
 
 
+def weights_of(f: Any, mean: Any) -> Any:
+    """Return f less the mean it is told, or if that is NaN less the mean of the other samples."""
+    of_others = (f.sum() - f) / max(f.size - 1, 1)
+    return f - jnp.where(jnp.isnan(mean), of_others, mean)
+
+
+@jit
+def multivariate_chunk(key: Any, mean: Any, mu: Any, factor: Any, count: int) -> Any:
+    """Sums over a chunk of W5."""
+    z = random.normal(key, (mu.size, count))
+    f = ((mu[:, None] - 3 + factor @ z) ** 2).sum(0)
+    w = weights_of(f, mean)
+    return f.sum(), w.sum(), z @ w, (z * w) @ z.T
+
+
+def multivariate(workload: Multivariate, n: int, seed: int, threads: int) -> Array:
+    """Estimate the gradient of W5."""
+    key, parameters = keys(seed), (workload.mu, workload.scale_tril)
+    sums = sum_with_running_mean(
+        lambda count, mean: multivariate_chunk(key(), mean, *parameters, count=count),
+        n,
+        rows_of(workload.mu.size),
+    )
+    return of_factor(workload, n, *sums)
+
+
 # ---------------------------------------------------------------- automatic differentiation
 
 
 def surrogate(parameters: Any, x: Any, f: Any, mean: Any, log_p: Callable[[Any, Any], Any]) -> Any:
     """Return the sum of f, and the gradient of the sum of f less a baseline, times log p."""
-    of_others = (f.sum() - f) / max(f.size - 1, 1)
-    weights = f - jnp.where(jnp.isnan(mean), of_others, mean)
+    weights = weights_of(f, mean)
     return f.sum(), *jax.grad(lambda parameters: weights @ log_p(parameters, x))(parameters)
 
 
@@ -248,10 +283,41 @@ def importance_surrogate(workload: Importance, n: int, seed: int, threads: int) 
     return np.concatenate(sums) / (units * len(workload.loc))
 
 
-CLOSED_FORM = {"W1": gaussian, "W2": bernoulli, "W3": categorical, "W4": importance}
+@jit
+def multivariate_surrogate_chunk(key: Any, mean: Any, mu: Any, factor: Any, count: int) -> Any:
+    """Sum of f and the gradient of W5 over a chunk."""
+
+    def log_p(parameters: Any, x: Any) -> Any:
+        mu, factor = parameters
+        z = solve_triangular(factor, x - mu, lower=True)
+        return -(z**2).sum(0) / 2 - jnp.log(jnp.diag(factor)).sum()
+
+    x = mu[:, None] + factor @ random.normal(key, (mu.size, count))
+    return surrogate((mu[:, None], factor), x, ((x - 3) ** 2).sum(0), mean, log_p)
+
+
+def multivariate_surrogate(workload: Multivariate, n: int, seed: int, threads: int) -> Array:
+    """Estimate the gradient of W5."""
+    key, parameters = keys(seed), (workload.mu, workload.scale_tril)
+    by_mu, by_factor = sum_with_running_mean(
+        lambda count, mean: multivariate_surrogate_chunk(key(), mean, *parameters, count=count),
+        n,
+        rows_of(workload.mu.size),
+    )
+    return with_lower_half(by_mu[:, 0], by_factor) / n
+
+
+CLOSED_FORM = {
+    "W1": gaussian,
+    "W2": bernoulli,
+    "W3": categorical,
+    "W4": importance,
+    "W5": multivariate,
+}
 SURROGATE = {
     "W1": gaussian_surrogate,
     "W2": bernoulli_surrogate,
     "W3": categorical_surrogate,
     "W4": importance_surrogate,
+    "W5": multivariate_surrogate,
 }

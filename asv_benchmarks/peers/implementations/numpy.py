@@ -10,6 +10,7 @@ from asv_benchmarks.peers.implementations._densities import (
     weighted_gradient,
 )
 from asv_benchmarks.peers.implementations._sums import (
+    baseline,
     leave_one_out,
     of_factor,
     optimal_baseline,

@@ -13,8 +13,9 @@ import os
 from typing import Any
 
 from asv_benchmarks.peers.implementations._solver import Solver, UnavailableError
+from asv_benchmarks.peers.implementations._sums import lower_half_of
 from asv_benchmarks.peers.implementations.c import call
-from asv_benchmarks.peers.workloads import Array
+from asv_benchmarks.peers.workloads import Array, Multivariate
 
 PATH = os.environ.get("PEERS_REFERENCE")
 if not PATH:
@@ -37,9 +38,17 @@ def solver(name: str, mode: tuple[int, ...] = ()) -> Solver:
     return solve
 
 
+def multivariate(workload: Multivariate, n: int, seed: int, threads: int) -> Array:
+    """Estimate the gradient of W5, of which the library returns the upper half as well."""
+    numbers = ctypes.c_long(n), ctypes.c_uint64(seed), threads, 1
+    size = workload.mu.size + workload.scale_tril.size
+    return lower_half_of(call(LIBRARY.w5, workload, *numbers, size=size), workload)
+
+
 SOLVERS = {
     "W1": solver("W1", OPTIMAL_BASELINE),
     "W2": solver("W2"),
     "W3": solver("W3"),
     "W4": solver("W4"),
+    "W5": multivariate,
 }

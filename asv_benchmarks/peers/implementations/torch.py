@@ -17,7 +17,9 @@ from asv_benchmarks.peers.implementations._densities import (
     weighted_gradient,
 )
 from asv_benchmarks.peers.implementations._sums import (
+    baseline,
     leave_one_out,
+    lower_half_of,
     of_factor,
     optimal_baseline,
     sum_of_chunks,
@@ -32,6 +34,8 @@ torch.set_default_dtype(torch.float64)
 CHUNK = 2**17
 #: The same where a chunk is a table of samples and classes.
 TABLE = 2**20
+#: The same for W5.
+MULTIVARIATE = 2**16
 #: Units of W4 in a chunk, likewise.
 UNITS = 256
 
@@ -130,7 +134,8 @@ def multivariate(workload: workloads.Multivariate, n: int, seed: int, threads: i
         w = f - baseline(f, mean)
         return f.sum(), w.sum(), w @ z, (w[:, None] * z).T @ z
 
-    return of_factor(workload, n, *sum_with_running_mean(chunk, n, rows_of(shift.numel())))
+    rows = rows_of(shift.numel(), MULTIVARIATE)
+    return of_factor(workload, n, *sum_with_running_mean(chunk, n, rows))
 
 
 # ---------------------------------------------------------------- automatic differentiation
@@ -159,7 +164,7 @@ def surrogate(
         weights = f - baseline(f, mean)
         return [f.sum(), *torch.autograd.grad(weights @ log_p, parameters)]
 
-    return [part / n for part in sum_with_running_mean(chunk, n, rows)]
+    return np.concatenate(sum_with_running_mean(chunk, n, rows), axis=None) / n
 
 
 def gaussian_surrogate(workload: workloads.Gaussian, n: int, seed: int, threads: int) -> Array:
@@ -227,10 +232,34 @@ def importance_surrogate(workload: workloads.Importance, n: int, seed: int, thre
     return np.concatenate(sums, axis=None) / (workload.units(n) * j)
 
 
-CLOSED_FORM = {"W1": gaussian, "W2": bernoulli, "W3": categorical, "W4": importance}
+def multivariate_surrogate(
+    workload: workloads.Multivariate, n: int, seed: int, threads: int
+) -> Array:
+    """Estimate the gradient of W5."""
+    start(seed, threads)
+    mu = torch.tensor(workload.mu, requires_grad=True)
+    scale_tril = torch.tensor(workload.scale_tril, requires_grad=True)
+
+    def sample(count: int) -> tuple[Tensor, Tensor]:
+        q = MultivariateNormal(mu, scale_tril=scale_tril, validate_args=False)
+        x = q.sample((count,))
+        return (x - 3).square().sum(1), q.log_prob(x)
+
+    rows = rows_of(mu.numel(), MULTIVARIATE)
+    return lower_half_of(surrogate([mu, scale_tril], sample, n, rows), workload)
+
+
+CLOSED_FORM = {
+    "W1": gaussian,
+    "W2": bernoulli,
+    "W3": categorical,
+    "W4": importance,
+    "W5": multivariate,
+}
 SURROGATE = {
     "W1": gaussian_surrogate,
     "W2": bernoulli_surrogate,
     "W3": categorical_surrogate,
     "W4": importance_surrogate,
+    "W5": multivariate_surrogate,
 }

@@ -5,7 +5,7 @@ from asv_benchmarks.peers.workloads.bernoulli import Bernoulli
 from asv_benchmarks.peers.workloads.categorical import Categorical
 from asv_benchmarks.peers.workloads.gaussian import Gaussian
 from asv_benchmarks.peers.workloads.importance import Importance
-from asv_benchmarks.peers.workloads.multivariate import Multivariate, lower_half
+from asv_benchmarks.peers.workloads.multivariate import Multivariate, with_lower_half
 
 __all__ = [
     "WORKLOADS",
@@ -16,7 +16,7 @@ __all__ = [
     "Importance",
     "Multivariate",
     "Workload",
-    "lower_half",
+    "with_lower_half",
 ]
 
 WORKLOADS: dict[str, type[Workload]] = {

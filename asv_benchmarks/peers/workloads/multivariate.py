@@ -10,9 +10,9 @@ from asv_benchmarks.peers.workloads._workload import Array
 from asv_benchmarks.peers.workloads.gaussian import TARGET, Gaussian
 
 
-def lower_half(matrix: Array) -> Array:
-    """Return the entries on and below the diagonal, row by row."""
-    return matrix[np.tril_indices(len(matrix))]
+def with_lower_half(by_mu: Array, by_factor: Array) -> Array:
+    """Join what belongs to the mean and, row by row, to the lower half of L."""
+    return np.concatenate([by_mu, by_factor[np.tril_indices(len(by_factor))]])
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Multivariate:
 
         ``E f = |mu - 3|**2 + |L|**2``.
         """
-        return np.concatenate([2 * (self.mu - TARGET), 2 * lower_half(self.scale_tril)])
+        return with_lower_half(2 * (self.mu - TARGET), 2 * self.scale_tril)
 
     def standard_error(self, n: int) -> Array:
         """Return the exact standard error with the mean as the baseline.
@@ -82,5 +82,4 @@ class Multivariate:
             + 8 * np.diag(inner)
             + 8 * (2 * v * (v @ s) + vsv[:, None] + vv[:, None] * np.diag(s))
         )
-        second = np.concatenate([by_mu, lower_half(by_factor)])
-        return np.sqrt((second - self.gradient() ** 2) / n)
+        return np.sqrt((with_lower_half(by_mu, by_factor) - self.gradient() ** 2) / n)
