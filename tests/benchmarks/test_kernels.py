@@ -1,4 +1,4 @@
-"""Kernels alone: ``pytest tests/benchmarks --benchmark-enable``; else each runs once."""
+"""Kernels alone: ``pytest tests/benchmarks --benchmark-enable -n0``; else each runs once."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def tile(request, f):
 def _tile(p, f, **options):
     cut = tiling(10**8, p.d, p.size)
     arguments = Arguments(())
-    address = compile_f(f, "sample", p.d, arguments, p.dtype).address
+    address = compile_f(f, "sample", p.form, arguments).address
     problem = Problem(p, cut, key_of(0), f=address, args=arguments, **options)
     workspace = problem.workspaces(1)[0]
     sample(problem.table, workspace, cut.rows)
