@@ -108,7 +108,7 @@ class Family(ABC):
         """Address of `index`."""
         return int(self.index.ctypes.data)
 
-    @property
+    @cached
     def form(self) -> Form:
         """How f sees samples."""
         return Form(self.d, self.dtype)

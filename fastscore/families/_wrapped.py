@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastscore.cached import cached
 from fastscore.families._family import Family, Source
 from fastscore.families._support import Support
 from fastscore.form import Form
@@ -24,7 +25,7 @@ class Wrapped(Family):
         self.d, self.dtype = p.d, p.dtype
         self.fisher_estimated = p.fisher_estimated
 
-    @property
+    @cached
     def form(self) -> Form:
         """How f sees samples."""
         return self.inner.form

@@ -247,7 +247,7 @@ class Mixture(Family):
         self.index = np.concatenate([np.arange(len(parts)), *indices])
         self.size = int(firsts[-1])
 
-    @property
+    @cached
     def form(self) -> Form:
         """That of the components."""
         return self._components[0].form
