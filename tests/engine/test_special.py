@@ -1,4 +1,4 @@
-"""Special functions of kernels and of parameters against mpmath, and the densities made of them."""
+"""Special functions of kernels and of parameters against mpmath."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from numba import config, njit
 from packed import LIBM_CALL, PACKED, assembly, needs_avx2, not_in_child, run_on_avx2
 
 from fastscore.engine import special
-from fastscore.engine.vecmath import fma, log
 from fastscore.families import _special as of_parameters
 
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="needs Numba's compiler")
@@ -161,163 +160,6 @@ class TestOfParameters:
 def test_log_beta_is_exact_where_it_can_be():
     result = of_parameters.log_beta(np.array([1.0, 1.0, 2.0]), np.array([1.0, 2.0, 1.0]))
     np.testing.assert_array_equal(result, [0.0, -math.log(2), -math.log(2)])
-
-
-# --- densities and scores made of them, the forms that the families use ---
-
-LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
-inlined = njit(error_model="numpy", fastmath={"contract", "nsz"}, forceinline=True)
-
-
-@inlined
-def poisson(x, rate):
-    at = max(x, 1.0)
-    below = 0.5 * log(2 * math.pi * at) + special.stirling_error(at)
-    return -special.deviance(x, rate, x - rate) - (0.0 if x == 0.0 else below)
-
-
-@inlined
-def binomial(x, n, p, q, whole):
-    """``whole`` is ½ log(n/2π) + δ(n); of p and q the smaller one is exact."""
-    rest = n - x
-    over = fma(n, q, -rest) if p > 0.5 else fma(-n, p, x)
-    i, j = max(x, 1.0), max(rest, 1.0)
-    between = whole - 0.5 * log(i * j) - special.stirling_error(i) - special.stirling_error(j)
-    ways = between if x > 0.0 and rest > 0.0 else 0.0
-    return ways - special.deviance(x, n * p, over) - special.deviance(rest, n * q, -over)
-
-
-@inlined
-def gamma(x, a, rate, constant):
-    return constant - special.deviance(a - 1.0, x * rate, -fma(x, rate, 1.0 - a))
-
-
-@inlined
-def gamma_score(x, a, rate, excess):
-    return special.log_ratio(x * rate, a, fma(x, rate, -a)) - excess
-
-
-@inlined
-def beta(x, a, b, constant):
-    n, y = a + b - 2.0, 1.0 - x
-    over = fma(n, x, 1.0 - a)
-    near = special.deviance(a - 1.0, n * x, -over) + special.deviance(b - 1.0, n * y, over)
-    return constant - near
-
-
-@inlined
-def student_score(x, df, step):
-    """By df: ½ (ψ((v + 1)/2) − ψ(v/2) − 1/v + (t/v − D(1, m))), m = v/(v + x²) = 1 − t."""
-    u = x * x / df
-    m = 1.0 / (1.0 + u)
-    return 0.5 * ((step - special.deviance(1.0, m, u * m)) + u * m / df)
-
-
-LOOPS |= {
-    "poisson": loop_of(poisson, 2),
-    "binomial": loop_of(binomial, 5),
-    "gamma": loop_of(gamma, 4),
-    "gamma_score": loop_of(gamma_score, 4),
-    "beta": loop_of(beta, 4),
-    "student_score": loop_of(student_score, 3),
-}
-
-
-def around(rng, mean, spread, low=0.0, high=INF):
-    """Points near the mean and far out, and the means repeated as often."""
-    steps = np.array([-1e9, -8, -2, -0.5, -1e-3, 0, 1e-3, 1, 3, 10, 1e3])
-    return np.clip(mean[:, None] + spread[:, None] * steps, low, high)
-
-
-class TestDensities:
-    """Relative to the log-density, which away from certain outcomes is at least about 1."""
-
-    def test_poisson(self, rng):
-        rate = np.append(10.0 ** rng.uniform(-12, 12, 100), [1e-10, 3.0, 1e6, 1e12])
-        x = np.round(around(rng, rate, np.sqrt(rate)))
-        x[:, 1:3] = [0, 1]
-        x, rate = x.ravel(), np.repeat(rate, x.shape[1])
-
-        def exact(x, rate):
-            return x * mp.log(rate) - rate - mp.loggamma(x + 1)
-
-        assert worst(call("poisson", x, rate), exact, x, rate) < 3e-15
-        assert call("poisson", [1_000_001_000_000], [1e12])[0] == pytest.approx(
-            -15.23444942450219684592161, rel=1e-15
-        )
-
-    def test_binomial(self, rng):
-        n = np.floor(10.0 ** rng.uniform(0, 9, 100))
-        small = 10.0 ** rng.uniform(-12, -0.31, n.size)
-        q = np.where(rng.random(n.size) < 0.5, small, 1 - small)
-        p = 1 - q
-        x = np.round(around(rng, n * p, np.sqrt(n * p * q), 0, n[:, None]))
-        x[:, 1], x[:, 2] = 0, n
-        whole = 0.5 * np.log(n / (2 * np.pi)) + of_parameters.stirling_error(n)
-        n, p, q, whole = (np.repeat(value, x.shape[1]) for value in (n, p, q, whole))
-        x = x.ravel()
-
-        def exact(x, n, p, q):
-            ways = mp.loggamma(n + 1) - mp.loggamma(x + 1) - mp.loggamma(n - x + 1)
-            p, q = (1 - q, q) if q < p else (p, 1 - p)
-            return ways + x * mp.log(p) + (n - x) * mp.log(q)
-
-        assert worst(call("binomial", x, n, p, q, whole), exact, x, n, p, q) < 5e-15
-
-    def test_gamma(self, rng):
-        a = np.append(10.0 ** rng.uniform(np.log10(of_parameters.LARGE), 10, 100), 1e10)
-        rate = np.append(10.0 ** rng.uniform(-12, 12, 100), 1.0)
-        order = a - 1
-        constant = np.log(rate) - 0.5 * np.log(order) - LOG_SQRT_2PI
-        constant -= of_parameters.stirling_error(order)
-        excess = of_parameters.digamma_excess(a)
-        x = around(rng, a / rate, np.sqrt(a) / rate, 1e-9 / rate[:, None])
-        a, rate, constant, excess = (np.repeat(v, x.shape[1]) for v in (a, rate, constant, excess))
-        x = x.ravel()
-
-        def density(x, a, rate):
-            return a * mp.log(rate) - mp.loggamma(a) + (a - 1) * mp.log(x) - rate * x
-
-        assert worst(call("gamma", x, a, rate, constant), density, x, a, rate, least=1.0) < 1e-14
-        score = call("gamma_score", x, a, rate, excess)
-        # What does not cancel in the score is at least 1/(2 a).
-        relative = worst(score * a, lambda x, a, rate: a * (mp.log(x * rate) - mp.digamma(a)),
-                         x, a, rate, least=0.5)  # fmt: skip
-        assert relative < 4e-15
-        assert score[-6] == pytest.approx(5.000000000083333333333333e-11, rel=1e-15)
-
-    def test_beta(self, rng):
-        a, b = 10.0 ** rng.uniform(np.log10(of_parameters.LARGE), 8, (2, 100))
-        a, b = np.floor(a) + 1, np.floor(b) + 1  # so that a + b is exact
-
-        def spread(count):
-            return 0.5 * np.log(2 * np.pi * count) + of_parameters.stirling_error(count)
-
-        constant = np.log(a + b - 1) + spread(a + b - 2) - spread(a - 1) - spread(b - 1)
-        mean = a / (a + b)
-        x = around(rng, mean, np.sqrt(mean * (1 - mean) / (a + b)), 1e-250, 1 - 1e-16)
-        a, b, constant = (np.repeat(v, x.shape[1]) for v in (a, b, constant))
-        x = x.ravel()
-
-        def exact(x, a, b):
-            norm = mp.loggamma(a + b) - mp.loggamma(a) - mp.loggamma(b)
-            return norm + (a - 1) * mp.log(x) + (b - 1) * mp.log(1 - x)
-
-        assert worst(call("beta", x, a, b, constant), exact, x, a, b, least=1.0) < 1e-14
-
-    def test_student_by_df(self, rng):
-        df = 10.0 ** rng.uniform(-3, 12, 100)
-        x = 10.0 ** rng.uniform(-3, 8, df.size)
-        score = call("student_score", x, df, of_parameters.half_digamma_step(df))
-
-        def exact(x, v):
-            u = x * x / v
-            step = mp.digamma((v + 1) / 2) - mp.digamma(v / 2)
-            return (step - 1 / v - mp.log1p(u) + (v + 1) * u / (v + x * x)) / 2
-
-        # The terms of the score that do not cancel are of the order of 1/v².
-        scaled = worst(score * df**2, lambda x, v: v**2 * exact(x, v), x, df, least=0.1)
-        assert scaled < 1e-14
 
 
 @needs_avx2
