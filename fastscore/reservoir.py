@@ -17,6 +17,7 @@ from fastscore.engine.tiles import FOLDS
 from fastscore.estimate import Estimate
 from fastscore.families import Family
 from fastscore.families._support import uncovered
+from fastscore.form import Form
 from fastscore.given import estimate_given
 from fastscore.gradient import checked, evaluate, names_of
 from fastscore.integrand import Integrand
@@ -108,6 +109,11 @@ def _log_sum(batches: Sequence[_Batch], x: np.ndarray) -> np.ndarray:
         assert batch.family is not None
         np.logaddexp(total, math.log(batch.n) + batch.family.log_density(x), out=total)
     return total
+
+
+def _form_of(x: np.ndarray, q: Family | None) -> Form:
+    """The form of samples (n, d), from a distribution if it is known."""
+    return Form(x.shape[1], x.dtype.type) if q is None else q.form
 
 
 class Reservoir:
@@ -203,7 +209,7 @@ class Reservoir:
         """The same of samples (n, d) of their type."""
         if q is not None:
             q.require_density("q")
-        self._check_alike("x", samples.shape[1], samples.dtype)
+        self._check_alike("x", _form_of(samples, q))
         n = len(samples)
         if not 0 < n <= self.capacity:
             raise ValueError(
@@ -260,13 +266,12 @@ class Reservoir:
             samples = given.astype(np.float64 if given.dtype.kind == "f" else np.int64)
         return samples
 
-    def _check_alike(self, name: str, d: int, dtype: Any) -> None:
+    def _check_alike(self, name: str, form: Form) -> None:
         """Refuse samples unlike those kept, if there are any."""
-        kept = self._batches[0].x if self._batches else np.empty((0, d), dtype)
-        if (d, dtype) != (kept.shape[1], kept.dtype):
+        kept = _form_of(self._batches[0].x, self._batches[0].family) if self._batches else form
+        if form != kept:
             raise ValueError(
-                f"{name} has samples of {d} {np.dtype(dtype)} coordinates, those kept have "
-                f"{kept.shape[1]} {kept.dtype} ones: they must be alike"
+                f"{name} has samples of {form}, those kept are of {kept}: they must be alike"
             )
 
     # --- what comes out ---
@@ -344,7 +349,7 @@ class Reservoir:
         if not self._batches:
             raise ValueError("the reservoir is empty: add samples, or draw(f, p, n) some")
         p.require_density("p")
-        self._check_alike(f"p={p!r}", p.d, p.dtype)
+        self._check_alike(f"p={p!r}", p.form)
 
     def _helpful(self, ratios: list[np.ndarray]) -> list[_Batch]:
         """Batches to use, see the class's notes."""

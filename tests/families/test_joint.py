@@ -153,6 +153,15 @@ def test_a_proposal_must_have_the_same_parts():
         fs.gradient(of_sample, parts(), proposals=fs.Joint(a=fs.Normal(0.0, 1.0)), n=10)
 
 
+def test_a_reservoir_keeps_parts_apart_from_arrays():
+    kept = fs.Reservoir()
+    kept.draw(of_sample, parts(), 100, rng=0)
+    with pytest.raises(ValueError, match=r"7 float64 coordinates, those kept are of \(noise: 2"):
+        kept.gradient(fs.Normal(np.zeros(7), 1.0))
+    with pytest.raises(ValueError, match="must be alike"):
+        kept.add(np.zeros((3, 7)), np.zeros(3), fs.Normal(np.zeros(7), 1.0))
+
+
 def test_fit_and_replace():
     p = parts()
     x = p.sample(N, rng=0)
