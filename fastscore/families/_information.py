@@ -1,4 +1,4 @@
-"""Fisher matrices put together from their blocks, sparse where a dense one would be large."""
+"""Fisher matrices put together from their blocks, sparse where they are large, or estimated."""
 
 from __future__ import annotations
 
@@ -43,3 +43,9 @@ def block_diagonal(blocks: list[Any], size: int) -> Any:
     if size > MOST_DENSE:
         return sparse.csr_array(sparse.block_diag(blocks))
     return linalg.block_diag(*blocks)
+
+
+def estimated(p: Any, n: int, rng: Any) -> np.ndarray:
+    """The mean of ``s sᵀ`` over n samples of p."""
+    s = p.scores_of(p.drawn(n, rng))
+    return np.asarray(s.T @ s / n)

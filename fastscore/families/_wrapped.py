@@ -1,7 +1,8 @@
-"""What families that change only the parameters of another one have in common."""
+"""What families have in common that are made of others, or give one other parameters."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,24 @@ class Wrapped(Family):
     def supports(self) -> tuple[Support, ...]:
         """Sets whose union has all the probability."""
         return self.inner.supports
+
+
+class Composite(Family):
+    """A distribution made of others, whose parameters are its own."""
+
+    @abstractmethod
+    def _of(self, name: str) -> tuple[Family, str]:
+        """The one that a parameter belongs to, and its name there."""
+
+    def free(self, name: str) -> int:
+        """Number of free entries of a parameter."""
+        part, own = self._of(name)
+        return part.free(own)
+
+    def shaped(self, name: str, values: np.ndarray, *, scaled: bool = True) -> np.ndarray:
+        """Derivatives by the free entries of a parameter, in its shape."""
+        part, own = self._of(name)
+        return part.shaped(own, values, scaled=scaled)
 
 
 def plain_part(owner: str, name: str, p: Any) -> Family:

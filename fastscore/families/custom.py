@@ -18,6 +18,7 @@ from fastscore.engine.blocks import LOG_PROBS, SAMPLE, SCORE
 from fastscore.engine.jit import TileKernel
 from fastscore.engine.memory import as_floats, as_integers, offset, pointer, vector
 from fastscore.families._family import Family
+from fastscore.families._information import estimated
 from fastscore.families._support import Support
 
 _STEP = 1e-30
@@ -256,8 +257,7 @@ class Custom(Family):
 
     def fisher(self, n: int = 100_000, *, rng: Any = 0) -> np.ndarray:
         """Fisher information, (P, P): the mean of ``s sᵀ`` over n samples, an estimate."""
-        s = self.scores_of(self.drawn(n, rng))
-        return np.asarray(s.T @ s / len(s))
+        return estimated(self, n, rng)
 
     @property
     def support_set(self) -> Support:

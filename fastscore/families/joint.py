@@ -28,7 +28,7 @@ from fastscore.engine.memory import as_floats, as_integers, offset, pointer, vec
 from fastscore.families._family import Family, Source
 from fastscore.families._information import block_diagonal
 from fastscore.families._support import Support
-from fastscore.families._wrapped import plain_part
+from fastscore.families._wrapped import Composite, plain_part
 from fastscore.form import Form, Part
 
 # `packed` has the number of parts, and of each: addresses of its kernels and of what it has packed,
@@ -117,7 +117,7 @@ def _forward(params, z, rows, d, stride, x):
                     x[first + k * stride + t] = z[first + k * stride + t]
 
 
-class Joint(Family):
+class Joint(Composite):
     """Independent parts; f gets a named tuple with an array for each.
 
     Parameters
@@ -219,16 +219,6 @@ class Joint(Family):
             [source.params_at for source in sources],
         )
         return Source(drawn, _forward, params.ctypes.data, (params, *sources))
-
-    def free(self, name: str) -> int:
-        """Number of free entries of a parameter."""
-        part, own = self._of(name)
-        return part.free(own)
-
-    def shaped(self, name: str, values: np.ndarray, *, scaled: bool = True) -> np.ndarray:
-        """Derivatives by the free entries of a parameter, in its shape."""
-        part, own = self._of(name)
-        return part.shaped(own, values, scaled=scaled)
 
     def _as_samples(self, x: Any) -> np.ndarray:
         fields = self.form.fields(x)

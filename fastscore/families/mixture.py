@@ -26,8 +26,9 @@ from fastscore.engine.normals import CHUNK
 from fastscore.engine.streams import LANES, fill_words
 from fastscore.engine.vecmath import exp_below, log
 from fastscore.families._family import Family
+from fastscore.families._information import estimated
 from fastscore.families._support import Support
-from fastscore.families._wrapped import plain_part
+from fastscore.families._wrapped import Composite, plain_part
 from fastscore.families.categorical import Categorical
 from fastscore.form import Form
 
@@ -183,7 +184,7 @@ def _add_weighted(score, responsibility, rows, target):
         target[t] += value if responsibility[t] > 0.0 else 0.0
 
 
-class Mixture(Family):
+class Mixture(Composite):
     """A mixture, of density ``Σ w_i p_i(x)``.
 
     Parameters
@@ -284,16 +285,6 @@ class Mixture(Family):
         i, dot, own = name.partition(".")
         return (self._components[int(i)], own) if dot else (self._weights, name)
 
-    def free(self, name: str) -> int:
-        """Number of free entries of a parameter."""
-        part, own = self._of(name)
-        return part.free(own)
-
-    def shaped(self, name: str, values: np.ndarray, *, scaled: bool = True) -> np.ndarray:
-        """Derivatives by the free entries of a parameter, in its shape."""
-        part, own = self._of(name)
-        return part.shaped(own, values, scaled=scaled)
-
     def _as_samples(self, x: Any) -> np.ndarray:
         return self._components[0]._as_samples(x)
 
@@ -305,8 +296,7 @@ class Mixture(Family):
 
     def fisher(self, n: int = 100_000, *, rng: Any = 0) -> np.ndarray:
         """Fisher information, (P, P): the mean of ``s sᵀ`` over n samples, an estimate."""
-        s = self.scores_of(self.drawn(n, rng))
-        return np.asarray(s.T @ s / len(s))
+        return estimated(self, n, rng)
 
     @property
     def mean(self) -> Any:
