@@ -15,7 +15,6 @@ from fastscore.engine.counts import (
     LOW,
     NUMBERS,
     SHIFT,
-    as_float,
     law_at,
     log_weight,
     parts_of,
@@ -23,7 +22,7 @@ from fastscore.engine.counts import (
 from fastscore.engine.jit import elementwise, entry, plain
 from fastscore.engine.memory import as_floats, offset, pointer, vector
 from fastscore.engine.special import deviance
-from fastscore.engine.vecmath import exp
+from fastscore.engine.vecmath import as_float, exp
 
 #: Bins of a table (L1 has room for them), of all tables (L2 has), and of each at least.
 _MOST, _TOGETHER, _LEAST = 2048, 2**17, 32

@@ -23,7 +23,7 @@ from fastscore.engine.memory import as_floats, as_integers, as_words, offset, ve
 from fastscore.engine.normals import CHUNK, SCRATCH
 from fastscore.engine.special import deviance, stirling_error
 from fastscore.engine.streams import LANES, fill_words
-from fastscore.engine.vecmath import bits_float, float_bits, log, minus_log
+from fastscore.engine.vecmath import as_float, float_bits, log, minus_log, one_and_fraction
 
 #: What a table starts with: its first outcome, s, the number of bins, and the law: trials, means
 #: of successes and of failures, and their logarithms.
@@ -35,9 +35,7 @@ HEADER = LAW + NUMBERS
 _STEP = SCRATCH // 6 // LANES * LANES
 
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
-_12, _ONE = np.uint64(12), np.uint64(0x3FF0000000000000)
 _52, _ROUND = np.uint64(0x4338000000000000), 1.5 * 2.0**52
-# By force: LLVM would call them, and not vectorise the loops around them.
 
 
 @inlined
@@ -72,12 +70,6 @@ def log_weight(x, law):
     both = -(successes + failures)
     value = both if trials < math.inf else -successes
     return value if x <= trials else -math.inf
-
-
-@inlined
-def as_float(j):
-    """An integer from 0 to 2⁵¹ as a float, which AVX2 has no instruction for."""
-    return bits_float(np.uint64(j) + _52) - _ROUND
 
 
 @plain
@@ -169,7 +161,7 @@ def _try(stream, scratch, column, count, table):
 def _exceed(words, outcomes, excess, count, law):
     """By how much a fraction of the largest probability exceeds an outcome's; in logarithms."""
     for i in range(count):
-        fraction = bits_float((words[i] >> _12) | _ONE) - (1.0 - 2.0**-53)
+        fraction = one_and_fraction(words[i]) - (1.0 - 2.0**-53)
         excess[i] += log(fraction) - log_weight(outcomes[i], law)
 
 

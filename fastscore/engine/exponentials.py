@@ -8,10 +8,9 @@ from fastscore.engine.jit import elementwise
 from fastscore.engine.memory import as_words, offset, vector
 from fastscore.engine.normals import CHUNK
 from fastscore.engine.streams import LANES, fill_words
-from fastscore.engine.vecmath import bits_float, float_bits, minus_log
+from fastscore.engine.vecmath import bits_float, float_bits, minus_log, one_and_fraction
 
-_12, _63 = np.uint64(12), np.uint64(63)
-_ONE_BITS = np.uint64(0x3FF0000000000000)
+_63 = np.uint64(63)
 
 
 @elementwise
@@ -47,7 +46,7 @@ def uniforms(stream, scratch, out, count):
 @elementwise
 def _flat(words, out, count):
     for i in range(count):
-        out[i] = 2.0 - bits_float((words[i] >> _12) | _ONE_BITS)
+        out[i] = 2.0 - one_and_fraction(words[i])
 
 
 @elementwise

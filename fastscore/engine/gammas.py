@@ -11,14 +11,12 @@ from fastscore.engine.jit import elementwise, plain
 from fastscore.engine.memory import as_words, offset, pointer, vector
 from fastscore.engine.normals import CHUNK, MULTIPLE, normals
 from fastscore.engine.streams import fill_words
-from fastscore.engine.vecmath import bits_float, exp_below, expit, log, minus_log
+from fastscore.engine.vecmath import exp_below, expit, log, minus_log, one_and_fraction
 
 #: Of a smaller concentration a draw may be 0 for want of an exponent: P(log x < −690) > 1e-18.
 FEWEST = 0.06
 _BELOW_1 = 1 - 2.0**-53
 
-_12 = np.uint64(12)
-_ONE_BITS = np.uint64(0x3FF0000000000000)
 #: Candidates of a run: what `normals` needs for these leaves room for two more columns.
 _RUN = CHUNK // 2
 
@@ -83,7 +81,7 @@ def _propose(words, steps, out, count, bound, scale):
         t = steps[i]
         square = t * t
         v = 1.0 + t
-        rest = bits_float((words[i] >> _12) | _ONE_BITS) - 1.0  # 1 − u
+        rest = one_and_fraction(words[i]) - 1.0  # 1 − u
         value = scale * (v * v * v)
         out[i] = value if rest * min(v, 1.0) > bound * (square * square) else -1.0
 

@@ -30,12 +30,14 @@ from numba.extending import intrinsic
 
 __all__ = [
     "SINCOS_LIMIT",
+    "as_float",
     "bits_float",
     "exp",
     "exp_below",
     "float_bits",
     "log",
     "minus_log",
+    "one_and_fraction",
     "quarter_turns",
     "radius",
     "sincos",
@@ -60,6 +62,7 @@ _BELOW_ONE = np.uint64(0x3FF0000000000000 - 0x3FE6A09E667F3BCD)
 _BIG_BITS = np.uint64(0x4330000000000000)  # of 2**52
 _BIG_BIASED = 2.0**52 + 1023.0
 _ROUND = 1.5 * 2.0**52
+_ROUND_BITS = np.uint64(0x4338000000000000)
 _ROUND_BIASED = 1.5 * 2.0**52 + 2046.0
 _LOW_12 = np.uint64(0xFFF)
 _BIAS, _1024 = np.uint64(1023), np.uint64(1024)
@@ -450,6 +453,18 @@ def sincos(x: float) -> tuple[float, float]:
     )
 
 
+@_on_any
+def as_float(j: int) -> float:
+    """An integer of less than 2**51 in absolute value, which AVX2 has no instruction for."""
+    return bits_float(np.uint64(j) + _ROUND_BITS) - _ROUND
+
+
+@_on_any
+def one_and_fraction(word: int) -> float:
+    """The top 52 of random bits as a fraction, and 1: a float in [1, 2)."""
+    return bits_float((word >> _12) | _ONE_BITS)
+
+
 @_on_bits
 def radius(word: int) -> float:
     """Radius of the Box-Muller transform, sqrt(-2 log u).
@@ -485,7 +500,7 @@ def _minus_2_log(word: int) -> float:
     # u = 2**e m with m = 1.5 + h in [1, 2). The bits of u, exponent before mantissa, read e + m - 1
     # as a fixed-point number, up to a constant: log2(u) but for a function of m alone. `line` is
     # 1 + (e + 63 + m - 1) / 64.
-    bits = float_bits(2.0 - bits_float((word >> _12) | _ONE_BITS))
+    bits = float_bits(2.0 - one_and_fraction(word))
     line = bits_float((bits >> _6) | _ONE_BITS)
     h = bits_float((bits & _MANTISSA) | _ONE_BITS) - 1.5
 
@@ -516,7 +531,7 @@ def quarter_turns(word: int) -> tuple[float, float]:
     """
     # With a = angle - pi / 4: cos(angle) = (cos a - sin a) / sqrt(2), sin(angle) their sum. Both
     # are positive, so that two signs reach all quadrants, without a choice between values.
-    v = bits_float((word >> _12) | _ONE_BITS) - 1.5
+    v = one_and_fraction(word) - 1.5
     q = v * v
     q2 = q * q
     s0, s1, s2, s3, s4, s5, s6 = _TURN_SIN

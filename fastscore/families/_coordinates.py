@@ -47,7 +47,7 @@ from fastscore.engine.memory import (
     pointer,
     vector,
 )
-from fastscore.engine.vecmath import bits_float
+from fastscore.engine.vecmath import as_float
 from fastscore.families._family import Family
 from fastscore.families._information import assembled
 from fastscore.families._parameters import Given
@@ -57,8 +57,6 @@ from fastscore.families._support import Support
 #: parameters a coordinate has.
 HEADER = 3
 _SCORE_AT, _RECORD, _SCORES = range(HEADER)
-_ROUND = 1.5 * 2.0**52
-_ROUND_BITS = np.uint64(0x4338000000000000)
 
 # What the templates are made with, in place of these.
 _FIELDS: Any = None
@@ -245,8 +243,7 @@ def _real(column, t):
 
 @plain
 def _integer(column, t):
-    """An integer below 2⁵¹ as a float, which AVX2 has no instruction for."""
-    return bits_float(np.uint64(as_integers(column)[t]) + _ROUND_BITS) - _ROUND
+    return as_float(as_integers(column)[t])
 
 
 @lru_cache

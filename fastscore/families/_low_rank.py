@@ -47,6 +47,7 @@ def _places(params, d):
 
 @tile_kernel(SAMPLE)
 def sample(params, stream, scratch, x, rows, d, stride):
+    """x, from r + d normals each."""
     r, factor, _, loc, _, root, _ = _places(params, d)
     count = -(-rows // MULTIPLE) * MULTIPLE
     room = np.empty(r * count)
@@ -93,6 +94,7 @@ def _whitened(params, x, rows, d, stride, room):
 
 @tile_kernel(LOG_PROBS)
 def log_probs(packed, columns, count, x, rows, d, stride, out):
+    """Log-densities under several parameters."""
     for j in range(count):
         params = as_floats(packed[j])
         r, diagonal = int(params[0]), _places(params, d)[4]
@@ -118,6 +120,7 @@ def _add_density(v, by, rows, total):
 
 @tile_kernel(SCORE)
 def score(params, x, rows, d, stride, index, s):
+    """Scores by loc, W and D."""
     r, _, solved, _, _, _, expected = _places(params, d)
     room, log_prob = np.empty(_room(params, d, stride)), np.zeros(rows)
     t, u = _whitened(params, x, rows, d, stride, line_of(pointer(room)))
@@ -137,6 +140,7 @@ def score(params, x, rows, d, stride, index, s):
 
 @tile_kernel(ACCUMULATE)
 def accumulate(params, x, w, ww, sum_w, sum_ww, rows, d, stride, sums, size):
+    """Their sums, without a column for each."""
     r, _, solved, _, _, _, expected = _places(params, d)
     room, scratch, score = np.empty(_room(params, d, stride)), np.empty(SCRATCH), np.empty(rows)
     t, u = _whitened(params, x, rows, d, stride, line_of(pointer(room)))
