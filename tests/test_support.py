@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import fastscore as fs
 from fastscore.families import _support
-from fastscore.families._support import Support, missed_by
+from fastscore.families._support import Support, Tie, missed_by
 
 INF = np.inf
 
@@ -297,3 +297,30 @@ class TestSize:
         with pytest.raises(ValueError, match=r"250 proposals .* could not be decided"):
             missed_by(p, proposals)
         assert missed_by(p, [*proposals, p]) is None
+
+
+class TestTies:
+    SIMPLEX = Support.reals(3, 0, 1, ties=[Tie(0, 3, "simplex")])
+    TOTAL = Support.integers(3, 0, 5, ties=[Tie(0, 3, ("total", 5))])
+    BOX = Support.integers(3, 0, 5)
+
+    def test_ties_of_integers_narrow_a_support(self):
+        assert missed_by(self.TOTAL, [self.BOX]) is None
+        assert missed_by(self.TOTAL, [self.TOTAL]) is None
+        assert missed_by(self.BOX, [self.TOTAL]) is not None
+        assert missed_by(self.BOX, [self.TOTAL, self.BOX]) is None
+        other = Support.integers(3, 0, 5, ties=[Tie(0, 3, ("total", 4))])
+        assert missed_by(self.TOTAL, [other]) is not None
+
+    def test_ties_of_reals_must_be_equal(self):
+        assert missed_by(self.SIMPLEX, [self.SIMPLEX]) is None
+        cube = Support.reals(3, 0, 1)
+        for p, q in ((self.SIMPLEX, cube), (cube, self.SIMPLEX)):
+            with pytest.raises(ValueError, match=r"simplex of 0…2.*none|none.*simplex of 0…2"):
+                missed_by(p, [p, q])
+
+    def test_ties_move_in_a_product(self):
+        joint = self.BOX.times(self.SIMPLEX).times(self.TOTAL)
+        assert joint.ties == {Tie(3, 6, "simplex"), Tie(6, 9, ("total", 5))}
+        assert joint.compatible_with(self.TOTAL.times(self.SIMPLEX).times(self.BOX))
+        assert not joint.compatible_with(self.SIMPLEX.times(self.BOX).times(self.TOTAL))

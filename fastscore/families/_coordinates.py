@@ -16,7 +16,7 @@ from __future__ import annotations
 import inspect
 import math
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
@@ -26,6 +26,7 @@ from numba import types
 from numba.core import errors
 from numba.extending import intrinsic
 
+from fastscore import checks
 from fastscore.cached import cached
 from fastscore.engine.blocks import (
     ACCUMULATE,
@@ -65,8 +66,7 @@ _FUNCTION: Any = None
 _VALUE: Any = None
 _TARGETS: Any = None
 _ADD: Any = None
-_LOW: Any = None
-_HIGH: Any = None
+_ENDS: Any = None
 
 
 def _sample(params, stream, scratch, x, rows, d, stride):
@@ -77,11 +77,12 @@ def _sample(params, stream, scratch, x, rows, d, stride):
 
 def _score(params, x, rows, d, stride, index, s):
     for k in range(d):
-        fields = _FIELDS(offset(params, HEADER + k * _LENGTH))
+        record = offset(params, HEADER + k * _LENGTH)
+        fields, (low, high) = _FIELDS(record), _ENDS(record)
         column, targets = offset(x, k * stride), _TARGETS(s, index, d, k, stride)
         for t in range(rows):
             value = _VALUE(column, t)
-            inside = not ((value < _LOW) | (value > _HIGH))
+            inside = not ((value < low) | (value > high))
             _ADD(targets, t, _FUNCTION(value, *fields), inside)
 
 
@@ -91,12 +92,13 @@ def _log_probs(packed, columns, count, x, rows, d, stride, out):
         for t in range(rows):
             total[t] = 0.0
         for k in range(d):
-            fields = _FIELDS(offset(as_floats(packed[j]), HEADER + k * _LENGTH))
+            record = offset(as_floats(packed[j]), HEADER + k * _LENGTH)
+            fields, (low, high) = _FIELDS(record), _ENDS(record)
             column = offset(x, k * stride)
             for t in range(rows):
                 value = _VALUE(column, t)
                 density = _FUNCTION(value, *fields)
-                outside = (value < _LOW) | (value > _HIGH) | (abs(value) == math.inf)
+                outside = (value < low) | (value > high) | (abs(value) == math.inf)
                 # Where another coordinate's density is infinite, 0 wins.
                 outside |= min(density, total[t]) == -math.inf
                 total[t] = -math.inf if outside else total[t] + density
@@ -128,8 +130,10 @@ class Coordinates(Family):
     accumulate_kernel = _accumulate
     fields: ClassVar[tuple[str, ...]]
     scores: ClassVar[int]
-    low: ClassVar[float]
-    high: ClassVar[float]
+    low: ClassVar[float | str]
+    high: ClassVar[float | str]
+    #: What `fit` keeps from collapsing, see `_scoring.most_likely`; None if it cannot fit.
+    floors: ClassVar[Mapping[str, float] | None] = None
 
     def __init_subclass__(
         cls,
@@ -139,8 +143,8 @@ class Coordinates(Family):
         score: Any = None,
         log_density: Any = None,
         scores: int = 1,
-        low: float = -math.inf,
-        high: float = math.inf,
+        low: float | str = -math.inf,
+        high: float | str = math.inf,
         discrete: bool = False,
     ) -> None:
         """Make the kernels.
@@ -153,8 +157,9 @@ class Coordinates(Family):
             The scalar functions, jitted; see the module.
         scores : int
             Parameters of a coordinate.
-        low, high : float
-            Ends of the support: outside the density is 0, and the score is taken as 0.
+        low, high : float or str
+            Ends of the support, or the fields that hold them: outside the density is 0, and the
+            score is taken as 0.
         discrete : bool
             Whether samples are integers; functions see them as floats all the same.
         """
@@ -164,7 +169,7 @@ class Coordinates(Family):
         cls.fields, cls.scores, cls.low, cls.high = fields, scores, low, high
         cls.dtype = np.int64 if discrete else np.float64
         about = {
-            "_LENGTH": len(fields), "_LOW": low, "_HIGH": high,
+            "_LENGTH": len(fields), "_ENDS": _ends(*map(cls._end, (low, high))),
             "_VALUE": _integer if discrete else _real,
             "_TARGETS": _targets(scores), "_ADD": _add(scores),
         }  # fmt: skip
@@ -224,7 +229,31 @@ class Coordinates(Family):
     def support_set(self) -> Support:
         """An interval of each coordinate."""
         make = Support.integers if self.dtype is np.int64 else Support.reals
-        return make(self.d, self.low, self.high)
+        return make(self.d, *map(self._values_of, (self.low, self.high)))
+
+    def _fit(self, x: np.ndarray, shares: np.ndarray, least: float) -> Mapping[str, Any]:
+        """The largest likelihood, by Fisher's scoring."""
+        if self.floors is None:
+            return super()._fit(x, shares, least)
+        from fastscore.families._scoring import most_likely
+
+        support = self.support_set
+        low, high = support.low, support.high
+        inside = (x >= low) & (x <= high) & (support.integer | ((x > low) & (x < high)))
+        checks.require("x", x, inside, "inside the support")
+        return most_likely(self, x, shares, self.floors, least)
+
+    @classmethod
+    def _end(cls, end: float | str) -> float | int:
+        """A number as a float, or the place of a field."""
+        return cls.fields.index(end) if isinstance(end, str) else float(end)
+
+    def _values_of(self, end: float | str) -> Any:
+        """Of all coordinates."""
+        at = self._end(end)
+        if isinstance(at, float):
+            return at
+        return self.packed[HEADER + at :: len(self.fields)]
 
 
 class Spread(NamedTuple):
@@ -259,6 +288,26 @@ def fields_of(which: tuple[int, ...]) -> Any:
             return context.make_tuple(builder, kind, [builder.load(place) for place in at])
 
         return kind(floats), codegen
+
+    return load
+
+
+@lru_cache(typed=True)  # a place is an int, an end a float
+def _ends(*ends: float | int) -> Any:
+    """Make an intrinsic: the ends of a coordinate's support, of which integers are fields."""
+
+    @intrinsic
+    def load(typingctx, record):
+        def codegen(context, builder, signature, args):
+            values = [
+                ir.Constant(ir.DoubleType(), end)
+                if isinstance(end, float)
+                else builder.load(builder.gep(args[0], [ir.Constant(ir.IntType(64), end)]))
+                for end in ends
+            ]
+            return context.make_tuple(builder, signature.return_type, values)
+
+        return types.UniTuple(f8, len(ends))(floats), codegen
 
     return load
 

@@ -1,58 +1,72 @@
-"""Maximum likelihood by Fisher's scoring, for families of positive parameters."""
+"""Maximum likelihood by Fisher's scoring, over unconstrained parameters."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 _ROUNDS = 200
-#: Of logarithms, in one round: from far away a whole step may lead astray.
+#: Of logarithms and log-odds, in one round: from far away a whole step may lead astray.
 _LONGEST = 2.0
 #: Steps this short need no check, which rounding would fail: they go on until they shrink no more.
 _SHORT = 1e-4
 
 
 def most_likely(
-    family: Any, x: np.ndarray, shares: np.ndarray, most: np.ndarray
+    family: Any, x: np.ndarray, shares: np.ndarray, floors: Mapping[str, float], least: float
 ) -> dict[str, np.ndarray]:
     """Parameters of the largest likelihood, as they are named and shaped in ``family``.
 
     Parameters
     ----------
     family : Family
-        Where to start, its parameters positive numbers or their logarithms.
+        Where to start: its parameters are locs, probabilities, positive numbers, or the logarithms
+        and log-odds of such.
     x, shares : ndarray
         Samples inside the support, of shape (n, d), and their weights.
-    most : ndarray
-        Bounds of the logarithms, one per parameter entry, infinite where there is none.
+    floors : mapping of str to float
+        Of natural positive parameters, such as scales, powers c: the parameter stays on its side of
+        ``least^c`` times the present value, above it if c is positive, and else below it.
+    least : float
+        Of `Family.fit`.
 
     Notes
     -----
     The likelihood of an exponential family is concave in its natural parameters, so that there is
     one maximum at most, also where parameters are shared or bounded.  At the maximum the Fisher
-    information is its curvature, by logarithms too: convergence is quadratic.
+    information is its curvature, by unconstrained parameters too: convergence is quadratic.
     """
-    logs = {
-        f"log_{name.removeprefix('log_')}": value if name.startswith("log_") else np.log(value)
-        for name, value in family.parameters.items()
-    }
-    ends = np.cumsum([value.size for value in logs.values()])[:-1]
+    free = {name: _freed(name, value) for name, value in family.parameters.items()}
+    sizes = [value.size for value in family.parameters.values()]
+    ends = np.cumsum(sizes)[:-1]
+    theta = np.concatenate([value.ravel() for _, value in free.values()])
+    is_loc = np.repeat([name == "loc" for name in free], sizes)
+    bounds = _bounds(
+        theta, np.repeat([floors.get(_natural(name), 0) for name in free], sizes), least
+    )
+    # A loc is among the samples.
+    bounds = np.where(is_loc, [[x.min()], [x.max()]], bounds)
+    # They are what a loc moves by, at once.
+    longest = np.where(is_loc, max(np.ptp(x), 1e-300), _LONGEST)
 
     def at(theta: np.ndarray) -> tuple[Any, float]:
-        parts = zip(logs.items(), np.split(theta, ends), strict=True)
-        q = type(family)(**{name: part.reshape(old.shape) for (name, old), part in parts})
+        parts = zip(free.values(), np.split(theta, ends), strict=True)
+        q = type(family)(
+            **{name: part.reshape(old.shape) for (name, old), part in parts}, **family.constants
+        )
         return q, float(np.einsum("n,n->", shares, q.log_density(x)))
 
-    theta = np.concatenate([value.ravel() for value in logs.values()])
+    theta = np.clip(theta, *bounds)
     (q, likelihood), before = at(theta), np.inf
     for _ in range(_ROUNDS):
-        gradient = np.einsum("n,np->p", shares, q.score(x))
-        step = _step(q.fisher(), gradient, most - theta)
-        step *= min(1.0, _LONGEST / max(np.abs(step).max(), 1e-300))
+        gradient = np.einsum("n,np->p", shares, q.scores_of(x))
+        step = _step(q.fisher(), gradient, bounds - theta)
+        step *= min(1.0, 1 / max(np.abs(step / longest).max(), 1e-300))
         while True:
-            moved = np.minimum(theta + step, most)
-            size = np.abs(moved - theta).max()
+            moved = np.clip(theta + step, *bounds)
+            size = np.abs((moved - theta) / longest).max()
             q, value = at(moved)
             if value >= likelihood or size < _SHORT:
                 break
@@ -62,25 +76,55 @@ def most_likely(
             break
         before = size
     return {
-        name: part if name.startswith("log_") else np.exp(part)
-        for name, part in zip(family.parameters, np.split(theta, ends), strict=True)
+        name: _given(name, part) for name, part in zip(free, np.split(theta, ends), strict=True)
     }
 
 
+def _natural(name: str) -> str:
+    return name.removeprefix("log_")
+
+
+def _freed(name: str, value: np.ndarray) -> tuple[str, np.ndarray]:
+    """A parameter without constraints, and its name."""
+    if name in ("loc", "logits") or name.startswith("log_"):
+        return name, value
+    if name == "probs":
+        return "logits", np.log(value) - np.log1p(-value)
+    return f"log_{name}", np.log(value)
+
+
+def _given(name: str, free: np.ndarray) -> np.ndarray:
+    """A parameter as it was given, from its unconstrained value."""
+    if name in ("loc", "logits") or name.startswith("log_"):
+        return free
+    if name == "probs":
+        from scipy.special import expit
+
+        return np.asarray(expit(free))
+    return np.exp(free)
+
+
+def _bounds(theta: np.ndarray, powers: np.ndarray, least: float) -> np.ndarray:
+    """Least and largest values of logarithms."""
+    end = theta + powers * np.log(least)
+    return np.array([np.where(powers > 0, end, -np.inf), np.where(powers < 0, end, np.inf)])
+
+
 def _step(information: Any, gradient: np.ndarray, room: np.ndarray) -> np.ndarray:
-    """Newton's step, no longer than there is room; the free entries allow for the held ones."""
-    held = np.zeros(gradient.shape, dtype=bool)
+    """Newton's step, within its room; the free entries allow for the held ones."""
+    held = np.full(gradient.shape, np.nan)
     while True:
-        step = np.where(held, room, 0.0)
-        free = np.flatnonzero(~held)
+        step = np.nan_to_num(held)
+        free = np.flatnonzero(np.isnan(held))
         rest = (gradient - information @ step)[free]
         step[free] = _solve(information[free][:, free], rest)
-        over = ~held & (step > room)
+        over = (step < room[0]) | (step > room[1])
         if not over.any():
             return step
         # First those that it meets first: then the others may well stay free.
-        part = np.where(over, room / np.where(over, step, 1.0), np.inf)
-        held |= part == part.min()
+        end = np.clip(step, *room)
+        part = np.where(over, end / np.where(over, step, 1.0), np.inf)
+        held = np.where(part == part.min(), end, held)
 
 
 def _solve(matrix: Any, right: np.ndarray) -> Any:

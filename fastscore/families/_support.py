@@ -4,16 +4,20 @@ The support of independent coordinates is a product: of each coordinate an inter
 integers, without some single integers.  Whether several products cover another one is a question
 about all coordinates together: if one misses only class 0 of variable 1, and another only class 0
 of variable 2, then both miss the point (0, 0).
+
+Coordinates may be *tied* to each other besides, as those on a simplex are.  Ties of integers only
+narrow a support.  Ties of reals change what a density is relative to: then it can only be compared
+with densities under the same ties.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import accumulate
 from operator import or_
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -21,6 +25,14 @@ from fastscore.cached import cached
 
 #: Steps after which a search gives up: in general the question is as hard as satisfiability.
 _MOST_STEPS = 100_000
+
+
+class Tie(NamedTuple):
+    """What coordinates from ``start`` up to ``stop`` must fulfil together, such as a total."""
+
+    start: int
+    stop: int
+    law: Hashable
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,30 +48,41 @@ class Support:
         Which coordinates hold integers, of shape (d,).
     excluded : ndarray of int64
         Integers inside their intervals without mass: rows of coordinate and value, of shape (E, 2).
+    ties : frozenset of Tie
+        What coordinates must fulfil together.
     """
 
     low: np.ndarray
     high: np.ndarray
     integer: np.ndarray
     excluded: np.ndarray
+    ties: frozenset[Tie] = frozenset()
 
     @classmethod
-    def reals(cls, d: int, low: Any = -np.inf, high: Any = np.inf) -> Self:
+    def reals(
+        cls, d: int, low: Any = -np.inf, high: Any = np.inf, *, ties: Iterable[Tie] = ()
+    ) -> Self:
         """Real coordinates; the ends are numbers or arrays of shape (d,)."""
-        return cls._of(d, low, high, False, ())
+        return cls._of(d, low, high, False, (), ties)
 
     @classmethod
-    def integers(cls, d: int, low: Any = -np.inf, high: Any = np.inf, excluded: Any = ()) -> Self:
+    def integers(
+        cls, d: int, low: Any = -np.inf, high: Any = np.inf, excluded: Any = (),
+        *, ties: Iterable[Tie] = (),
+    ) -> Self:  # fmt: skip
         """Integer coordinates; ``excluded`` has rows of coordinate and value."""
-        return cls._of(d, low, high, True, excluded)
+        return cls._of(d, low, high, True, excluded, ties)
 
     @classmethod
-    def _of(cls, d: int, low: Any, high: Any, integer: bool, excluded: Any) -> Self:
+    def _of(
+        cls, d: int, low: Any, high: Any, integer: bool, excluded: Any, ties: Iterable[Tie]
+    ) -> Self:
         return cls(
             low=np.broadcast_to(np.asarray(low, dtype=np.float64), d),
             high=np.broadcast_to(np.asarray(high, dtype=np.float64), d),
             integer=np.broadcast_to(np.asarray(integer), d),
             excluded=np.asarray(excluded, dtype=np.int64).reshape(-1, 2),
+            ties=frozenset(ties),
         )
 
     def times(self, other: Support) -> Support:
@@ -69,12 +92,21 @@ class Support:
             high=np.concatenate([self.high, other.high]),
             integer=np.concatenate([self.integer, other.integer]),
             excluded=np.concatenate([self.excluded, other.excluded + np.array([self.d, 0])]),
+            ties=self.ties.union(
+                Tie(start + self.d, stop + self.d, law) for start, stop, law in other.ties
+            ),
         )
 
     @property
     def d(self) -> int:
         """Number of coordinates."""
         return len(self.low)
+
+    def compatible_with(self, other: Support) -> bool:
+        """Whether densities on both are relative to the same: real coordinates have equal ties."""
+        return all(
+            self.integer[tie.start] and other.integer[tie.start] for tie in self.ties ^ other.ties
+        )
 
     @cached
     def _pairs(self) -> frozenset[tuple[int, int]]:
@@ -114,7 +146,8 @@ def missed_by(p: Support, proposals: Sequence[Support]) -> np.ndarray | None:
     Raises
     ------
     ValueError
-        If so many proposals miss so many parts of single coordinates that it cannot be decided.
+        If so many proposals miss so many parts of single coordinates that it cannot be decided;
+        or if real coordinates are tied to each other in p and not in a proposal, or in another way.
 
     Notes
     -----
@@ -122,6 +155,13 @@ def missed_by(p: Support, proposals: Sequence[Support]) -> np.ndarray | None:
     each coordinate such that all are ruled out.  A depth-first search finds it, over coordinate
     and proposals still alive.  One that plainly covers everything answers at once.
     """
+    for q in proposals:
+        if not p.compatible_with(q):
+            raise ValueError(
+                "densities of p and of a proposal cannot be compared: real coordinates are tied in "
+                f"different ways, {shown(p.ties)} and {shown(q.ties)}. Take proposals of p's family"
+            )
+    proposals = [q for q in proposals if q.ties <= p.ties]
     open_to: np.ndarray = np.zeros(p.d, dtype=bool)
     if any(q is p for q in proposals):
         return None
@@ -137,6 +177,12 @@ def missed_by(p: Support, proposals: Sequence[Support]) -> np.ndarray | None:
     point = np.array([choice[0] for choice in _choices(p, (), np.arange(p.d))])
     point[coordinates[: len(chosen)]] = chosen
     return point.astype(np.int64) if p.integer.all() else point
+
+
+def shown(ties: frozenset[Tie]) -> str:
+    """In words."""
+    each = (f"{law} of {start}…{stop - 1}" for start, stop, law in sorted(ties, key=str))
+    return ", ".join(each) or "none"
 
 
 def _search(choices: list[dict[int, float]], everyone: int) -> tuple[float, ...] | None:

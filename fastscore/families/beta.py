@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from fastscore import checks
 from fastscore.cached import cached
 from fastscore.engine.gammas import FEWEST, betas
 from fastscore.engine.jit import elementwise, inlined
@@ -15,7 +14,6 @@ from fastscore.engine.vecmath import fma, log1p
 from fastscore.families._coordinates import Coordinates
 from fastscore.families._family import Source
 from fastscore.families._parameters import positive
-from fastscore.families._scoring import most_likely
 from fastscore.families._special import (
     LARGE,
     digamma_excess,
@@ -63,7 +61,7 @@ class Beta(
     ),
     sample=_sample, score=_score, log_density=_log_density,
 ):  # fmt: skip
-    """Independent betas, of density ``x^(a − 1) (1 − x)^(b − 1)/B(a, b)`` on 0 ≤ x ≤ 1.
+    """Independent beta distributions, of mean ``concentration1/(concentration1 + concentration0)``.
 
     Parameters
     ----------
@@ -81,11 +79,25 @@ class Beta(
 
     Notes
     -----
-    The score is ``log x − ψ(a) + ψ(a + b)`` and ``log(1 − x) − ψ(b) + ψ(a + b)``, by the logarithms
-    times a and b; of a coordinate the Fisher information is ``diag(ψ′(a), ψ′(b)) − ψ′(a + b)``.
-    If an a is below 0.06 or a b below 1.2, log(x/(1 − x)) is drawn and kept: where x rounds to 0 or
-    1, f sees that, and the score is exact.
+    Density
+        ``x^(a − 1) (1 − x)^(b − 1)/B(a, b)`` on 0 ≤ x ≤ 1, a being concentration1 and b
+        concentration0.
+    Score
+        ``log x − ψ(a) + ψ(a + b)`` and ``log(1 − x) − ψ(b) + ψ(a + b)``; by the logarithms times
+        a and b.
+    Fisher information
+        Of a coordinate ``diag(ψ′(a), ψ′(b)) − ψ′(a + b)``.
+    Sampler
+        ``y/(y + z)`` of two gammas, exactly.  If an a is below 0.06 or a b below 1.2,
+        log(x/(1 − x)) is drawn and kept: where x rounds to 0 or 1, f sees that, and the score is
+        exact.
+
+    With an a below 0.06 or a b below 0.5 neither proposals nor mixtures can be had: they need x
+    itself.
     """
+
+    #: Scales are proportional to inverse roots of concentrations.
+    floors: ClassVar = {"concentration1": -2, "concentration0": -2}
 
     def __init__(
         self,
@@ -159,13 +171,6 @@ class Beta(
         spread += stirling_error(a) + stirling_error(b) - stirling_error(n)
         excess = digamma_excess(a) * (a - 1) + digamma_excess(b) * (b - 1)
         return float(np.sum(spread - excess + digamma_excess(n) * (n - 2)))
-
-    def _fit(self, x: np.ndarray, shares: np.ndarray, least: float) -> dict[str, Any]:
-        """Inverse roots of concentrations, which scales are proportional to, have the floor."""
-        checks.require("x", x, (x > 0) & (x < 1), "between 0 and 1")
-        logs = [v if k.startswith("log_") else np.log(v) for k, v in self.parameters.items()]
-        most = np.concatenate([value.ravel() for value in logs]) - 2 * np.log(least)
-        return most_likely(self, x, shares, most)
 
 
 def _constant(a: np.ndarray, b: np.ndarray) -> np.ndarray:

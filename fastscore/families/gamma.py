@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from fastscore import checks
 from fastscore.cached import cached
 from fastscore.engine.gammas import FEWEST, gammas
 from fastscore.engine.jit import elementwise, inlined
@@ -16,7 +15,6 @@ from fastscore.engine.vecmath import fma, log_minus
 from fastscore.families._coordinates import Coordinates
 from fastscore.families._family import Source
 from fastscore.families._parameters import positive
-from fastscore.families._scoring import most_likely
 from fastscore.families._special import LARGE, digamma_excess, stirling_error
 from fastscore.families.bijection import EXP
 
@@ -63,7 +61,7 @@ class Gamma(
     ),
     sample=_sample, score=_score, log_density=_log_density,
 ):  # fmt: skip
-    """Independent gammas, of density ``rate^a x^(a − 1) exp(−rate x)/Γ(a)``, a the concentration.
+    """Independent gamma distributions, of mean ``concentration/rate``.
 
     Parameters
     ----------
@@ -81,10 +79,21 @@ class Gamma(
 
     Notes
     -----
-    The score is ``log(rate x) − ψ(a)`` and ``a/rate − x``, by the logarithms times a and rate; of a
-    coordinate the Fisher information is ``ψ′(a)``, ``−1/rate``, ``a/rate²``.  If a concentration is
-    below 0.06, log x is drawn and kept: where x underflows, f sees 0, and the score is exact.
+    Density
+        ``rate^a x^(a − 1) exp(−rate x)/Γ(a)`` on x ≥ 0, a being the concentration.
+    Score
+        ``log(rate x) − ψ(a)`` and ``a/rate − x``; by the logarithms times a and rate.
+    Fisher information
+        Of a coordinate ``ψ′(a)`` and ``a/rate²``, and of both parameters ``−1/rate``.
+    Sampler
+        Normals cubed and thinned, by Marsaglia and Tsang (2000), exactly.  If a concentration is
+        below 0.06, log x is drawn and kept: where x underflows, f sees 0, and the score is exact.
+
+    With a concentration below 0.06 neither proposals nor mixtures can be had: they need x itself.
     """
+
+    #: A scale, the inverse of a rate, does not collapse.
+    floors: ClassVar = {"rate": -1}
 
     def __init__(
         self,
@@ -152,14 +161,6 @@ class Gamma(
         # ψ(a) = log a + excess; log Γ(a) + (1 − a) log a + a is ½ log(2π a) and Stirling's error.
         spread = 0.5 * np.log(2 * np.pi * a) + stirling_error(a)
         return float(np.sum(spread + (1 - a) * digamma_excess(a) - np.log(self._rate.value)))
-
-    def _fit(self, x: np.ndarray, shares: np.ndarray, least: float) -> dict[str, Any]:
-        """Scales, the inverses of rates, have the floor."""
-        checks.require("x", x, x > 0, "positive")
-        concentration, rate = self.parameters.values()
-        bound = rate if "log_rate" in self.parameters else np.log(rate)
-        most = [np.full(concentration.size, np.inf), bound.ravel() - np.log(least)]
-        return most_likely(self, x, shares, np.concatenate(most))
 
 
 __all__ = ["Gamma"]

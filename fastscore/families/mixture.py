@@ -228,6 +228,11 @@ class Mixture(Composite):
                     f"components[{i}] has samples of {p.form}, components[0] of {parts[0].form}: "
                     "they must be alike"
                 )
+            if not p.support_set.compatible_with(parts[0].support_set):
+                raise ValueError(
+                    f"components[{i}]={p!r} ties its real coordinates in another way than "
+                    "components[0]: their densities have no sum"
+                )
         name, value = exactly_one("Mixture", probs=probs, logits=logits)
         if np.shape(value) != (len(parts),):
             raise ValueError(
