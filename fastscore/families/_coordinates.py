@@ -18,7 +18,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from llvmlite import ir
@@ -51,7 +51,6 @@ from fastscore.engine.memory import (
 from fastscore.engine.vecmath import as_float
 from fastscore.families._family import Family
 from fastscore.families._information import assembled
-from fastscore.families._parameters import Given
 from fastscore.families._support import Support
 
 #: `packed` starts with the address of the score kernel, the length of a record, and how many
@@ -187,17 +186,6 @@ class Coordinates(Family):
         cls.score_kernel = kernel(_score, SCORE, score, 1)
         cls.log_probs_kernel = kernel(_log_probs, LOG_PROBS, log_density, 1)
 
-    def _set(self, *given: Given) -> list[Spread]:
-        """Validate and store parameters; return each spread to one value per coordinate."""
-        spread = self._set_parameters(**{one.name: one.value for one in given})
-        out = []
-        for one in given:
-            one.check(one.name, self.parameters[one.name])
-            with np.errstate(divide="ignore", over="ignore"):
-                value = one.natural(spread[one.name])
-                out.append(Spread(value, one.unit(value)))
-        return out
-
     @abstractmethod
     def _record(self) -> dict[str, Any]:
         """The fields, each an array (d,) or a number."""
@@ -254,15 +242,6 @@ class Coordinates(Family):
         if isinstance(at, float):
             return at
         return self.packed[HEADER + at :: len(self.fields)]
-
-
-class Spread(NamedTuple):
-    """A parameter, one value per coordinate."""
-
-    #: Natural values, (d,).
-    value: np.ndarray
-    #: ``∂ log value/∂ given`` (of probabilities: of the logit), (d,).
-    unit: np.ndarray
 
 
 @plain
@@ -359,4 +338,4 @@ def _add(count: int) -> Any:
     return add
 
 
-__all__ = ["HEADER", "Coordinates", "Spread", "fields_of"]
+__all__ = ["HEADER", "Coordinates", "fields_of"]

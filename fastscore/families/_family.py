@@ -39,6 +39,7 @@ from fastscore.engine.problem import Problem
 from fastscore.engine.streams import seed_of
 from fastscore.engine.tiles import stride_of, tile_rows
 from fastscore.families._fitting import shares_of
+from fastscore.families._parameters import Given, Spread
 from fastscore.families._support import Support
 from fastscore.form import Form
 
@@ -97,6 +98,17 @@ class Family(ABC):
             start += array.size
         self.index = np.concatenate(index).astype(np.int64)
         return {name: np.broadcast_to(a, shape).ravel() for name, a in arrays.items()}
+
+    def _set(self, *given: Given) -> list[Spread]:
+        """Validate and store parameters; return each spread to one value per coordinate."""
+        spread = self._set_parameters(**{one.name: one.value for one in given})
+        out = []
+        for one in given:
+            one.check(one.name, self.parameters[one.name])
+            with np.errstate(divide="ignore", over="ignore"):
+                value = one.natural(spread[one.name])
+                out.append(Spread(value, one.unit(value)))
+        return out
 
     @cached
     def packed_at(self) -> int:

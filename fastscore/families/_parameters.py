@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,6 +39,15 @@ class Given:
     check: Callable[[str, np.ndarray], None]
     natural: Callable[[np.ndarray], np.ndarray]
     unit: Callable[[np.ndarray], np.ndarray]
+
+
+class Spread(NamedTuple):
+    """A parameter, one value per coordinate."""
+
+    #: Natural values, (d,).
+    value: np.ndarray
+    #: ``∂ log value/∂ given`` (of probabilities: of the logit), (d,).
+    unit: np.ndarray
 
 
 def real(name: str, value: Any) -> Given:

@@ -1,4 +1,4 @@
-"""Families of independent coordinates with a probability, given as such or by its log-odds."""
+"""Families of one probability per coordinate, given as such or by its log-odds."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from fastscore import checks
-from fastscore.families._coordinates import Coordinates
+from fastscore.families._family import Family
 from fastscore.families._fitting import probabilities
 from fastscore.families._parameters import FAINTEST, probability
 
 
-class Probability(Coordinates):
+class Probability(Family):
     """What they share: p and q = 1 − p, both and their logarithms to all digits.
 
     Attributes

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fastscore.checks import exactly_one, require
+from fastscore.cached import cached
+from fastscore.checks import require
 from fastscore.engine.blocks import ACCUMULATE, FINISH, LOG_PROBS, SAMPLE, SCORE
 from fastscore.engine.jit import plain, reduction, tile_kernel
 from fastscore.engine.memory import (
@@ -21,11 +22,10 @@ from fastscore.engine.memory import (
 )
 from fastscore.engine.normals import CHUNK
 from fastscore.engine.streams import LANES, fill_words
-from fastscore.families._family import Family
-from fastscore.families._fitting import probabilities
 from fastscore.families._information import assembled
+from fastscore.families._probability import Probability
 from fastscore.families._support import Support
-from fastscore.families._two_valued import FAINTEST, RAW, taken, write_sums
+from fastscore.families._two_valued import RAW, taken, write_sums
 
 # Rows of `packed`, d entries each.  The *rare* outcome is the less probable one: everything is
 # counted by it, so that nothing is lost where the other's probability rounds to 1.
@@ -121,7 +121,7 @@ def _finish(params, count, sum_w, sum_ww, sums, d, size):
         )  # fmt: skip
 
 
-class Bernoulli(Family):
+class Bernoulli(Probability):
     """Independent coordinates that are 1 with probability ``probs``, else 0.
 
     Parameters
@@ -139,9 +139,15 @@ class Bernoulli(Family):
 
     Notes
     -----
-    The score is ``x − p`` by the logit and ``(x − p)/(p (1 − p))`` by the probability; the Fisher
-    information is diagonal, ``p (1 − p)`` and its inverse.  Probabilities are met to 80 bits, so
-    that rare events are not distorted: 16 random bits decide unless they tie.
+    Density
+        ``p`` at 1, ``1 − p`` at 0.
+    Score
+        ``(x − p)/(p (1 − p))``; by the logit ``x − p``.
+    Fisher information
+        Diagonal, ``1/(p (1 − p))``; by the logit ``p (1 − p)``.
+    Sampler
+        Probabilities are met to 80 bits, so that rare events are not distorted: 16 random bits
+        decide unless they tie.
     """
 
     sample_kernel = _sample
@@ -152,48 +158,24 @@ class Bernoulli(Family):
     dtype = np.int64
 
     def __init__(self, probs: Any = None, *, logits: Any = None) -> None:
-        name, value = exactly_one("Bernoulli", probs=probs, logits=logits)
-        if name == "probs":
-            p = self._set_parameters(probs=value)["probs"]
-            given = self.parameters["probs"]
-            require("probs", given, (given >= 0) & (given <= 1), "between 0 and 1")
-            q = 1 - p
-            with np.errstate(divide="ignore", over="ignore"):
-                self._log_one, self._log_zero = np.log(p), np.log1p(-p)
-                self._at_one, self._at_zero = 1 / p, -1 / q
-        else:
-            from scipy.special import expit, log_expit
+        self._set_probability(probs, logits)
 
-            logit = self._set_parameters(logits=value)["logits"]
-            p, q = expit(logit), expit(-logit)
-            self._log_one, self._log_zero = log_expit(logit), log_expit(-logit)
-            self._at_one, self._at_zero = q, -p
-        self._one, self._zero = p, q
-        self.packed = self._pack()
-
-    def _pack(self) -> np.ndarray:
-        common = (self._one > 0.5).astype(float)
-        rare = np.where(common, self._zero, self._one)
+    @cached
+    def packed(self) -> np.ndarray:
+        """What the kernels read."""
+        p, q = self._p, self._q
+        with np.errstate(divide="ignore", over="ignore"):
+            score = (1 / p, -1 / q) if "probs" in self.parameters else (q, -p)
+        common = (p > 0.5).astype(float)
+        rare = np.where(common, q, p)
         threshold = np.floor(rare * 2.0**16)
         rest = ((rare * 2.0**16 - threshold) * 2.0**64).astype(np.uint64)
 
         def by_outcome(one: np.ndarray, zero: np.ndarray) -> list[np.ndarray]:
             return [np.where(common, zero, one), np.where(common, one, zero)]
 
-        scores = by_outcome(self._at_one, self._at_zero)
-        log_probs = by_outcome(self._log_one, self._log_zero)
-        return np.concatenate(
-            [common, threshold - 2.0**15, rest.view(np.float64), *scores, *log_probs]
-        )
-
-    def require_score(self) -> None:
-        """Raise a ValueError at a probability of 0 or 1, which has no score."""
-        if "probs" in self.parameters:
-            probs = self.parameters["probs"]
-            require(
-                "probs", probs, (probs > FAINTEST) & (probs < 1),
-                f"above {FAINTEST} and below 1 for its score to exist (by logits it always does)",
-            )  # fmt: skip
+        tables = (*by_outcome(*score), *by_outcome(self._log_p, self._log_q))
+        return np.concatenate([common, threshold - 2.0**15, rest.view(np.float64), *tables])
 
     def fisher(self) -> Any:
         """Fisher information, (P, P): ``p (1 − p)`` by logits, its inverse by probabilities.
@@ -201,25 +183,24 @@ class Bernoulli(Family):
         Sparse beyond 4,096 parameter entries.
         """
         self.require_score()
-        variance = self._one * self._zero
-        information = variance if "logits" in self.parameters else 1 / variance
-        return assembled([[information]], self.index.reshape(1, self.d), self.size)
+        blocks = [[self.variance * self._unit**2]]
+        return assembled(blocks, self.index.reshape(1, self.d), self.size)
 
     @property
     def mean(self) -> np.ndarray:
         """Probabilities of 1, p."""
-        return np.array(self._one)
+        return self._p.copy()
 
     @property
     def variance(self) -> np.ndarray:
         """``p (1 − p)``."""
-        return np.asarray(self._one * self._zero)
+        return self._p * self._q
 
     def entropy(self) -> float:
         """``−Σ p log p + (1 − p) log(1 − p)``."""
         from scipy.special import entr
 
-        return float(np.sum(entr(self._one) + entr(self._zero)))
+        return float(np.sum(entr(self._p) + entr(self._q)))
 
     def support(self, most: int) -> np.ndarray:
         """All ``2**d`` outcomes, of shape (2**d, d)."""
@@ -232,20 +213,11 @@ class Bernoulli(Family):
     @property
     def support_set(self) -> Support:
         """0 and 1, without an outcome of probability 0."""
-        return Support.integers(self.d, 0, 1, np.argwhere(self._by_outcome() == 0))
-
-    def _by_outcome(self) -> np.ndarray:
-        """Probabilities of 0 and of 1, of shape (d, 2)."""
-        return np.column_stack([self._zero, self._one])
+        return Support.integers(self.d, 0, 1, np.argwhere(np.column_stack([self._q, self._p]) == 0))
 
     def _fit(self, x: np.ndarray, shares: np.ndarray, least: float) -> dict[str, Any]:
-        counted = [np.einsum("n,nk->k", shares, x == outcome) for outcome in (0, 1)]
-        zero, one = probabilities(np.column_stack(counted), self._by_outcome(), least).T
-        if "logits" in self.parameters:
-            zero, one = np.maximum((zero, one), np.finfo(np.float64).tiny)
-            return {"logits": np.log(one) - np.log(zero)}
-        # One that is not certain must not round to 1.
-        return {"probs": np.where(zero > 0, np.minimum(one, np.nextafter(1.0, 0.0)), one)}
+        failures, successes = (np.einsum("n,nk->k", shares, x == outcome) for outcome in (0, 1))
+        return self._fit_probability(failures, successes, least)
 
     def _as_samples(self, x: Any) -> np.ndarray:
         samples = super()._as_samples(x)

@@ -14,6 +14,7 @@ from fastscore.engine.count_tables import CountTables
 from fastscore.engine.counts import counts, surprise
 from fastscore.engine.jit import elementwise, inlined
 from fastscore.engine.vecmath import fma
+from fastscore.families._coordinates import Coordinates
 from fastscore.families._probability import Probability
 from fastscore.families._special import stirling_error
 from fastscore.families._support import Support
@@ -48,7 +49,7 @@ def _log_density(
 
 
 class Binomial(
-    Probability, low=0.0, high="trials", discrete=True,
+    Probability, Coordinates, low=0.0, high="trials", discrete=True,
     fields=(
         "trials", "sign", "rare", "mean", "rest", "log_mean", "log_rest", "root", "at_none",
         "at_all", "unit", "table",

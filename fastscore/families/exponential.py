@@ -33,7 +33,7 @@ class Exponential(
     Coordinates, fields=("scale", "rate", "unit", "log_rate"), low=0.0,
     sample=_sample, score=_score, log_density=_log_density,
 ):  # fmt: skip
-    """Independent exponentials, of density ``rate exp(−rate x)`` on x ≥ 0.
+    """Independent exponential distributions, of mean ``1/rate``.
 
     Parameters
     ----------
@@ -49,8 +49,14 @@ class Exponential(
 
     Notes
     -----
-    The score is ``1/rate − x`` and by the logarithm ``1 − rate x``; the Fisher information is
-    diagonal, ``1/rate²`` and 1.
+    Density
+        ``rate exp(−rate x)`` on x ≥ 0.
+    Score
+        ``1/rate − x``; by the logarithm ``1 − rate x``.
+    Fisher information
+        Diagonal, ``1/rate²``; by the logarithm 1.
+    Sampler
+        Inversion of a uniform of 52 bits: the tail is right to 2^-52.
     """
 
     def __init__(self, rate: Any = None, *, log_rate: Any = None) -> None:

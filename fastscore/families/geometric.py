@@ -10,6 +10,7 @@ from fastscore import checks
 from fastscore.engine.counts import geometrics
 from fastscore.engine.jit import elementwise, inlined
 from fastscore.engine.vecmath import fma
+from fastscore.families._coordinates import Coordinates
 from fastscore.families._probability import Probability
 from fastscore.families._support import Support
 
@@ -36,10 +37,11 @@ def _log_density(x, log_p, log_q):
 
 
 class Geometric(
-    Probability, fields=("p", "q", "unit", "log_p", "log_q", "scale"), low=0.0, discrete=True,
+    Probability, Coordinates, low=0.0, discrete=True,
+    fields=("p", "q", "unit", "log_p", "log_q", "scale"),
     sample=_sample, score=_score, log_density=_log_density,
 ):  # fmt: skip
-    """Independent numbers of failures before the first success: ``probs (1 − probs)^x``.
+    """Independent numbers of failures before the first success.
 
     Parameters
     ----------
@@ -56,9 +58,15 @@ class Geometric(
 
     Notes
     -----
-    The score is ``1/p − x/(1 − p)`` and by the logit ``1 − p − p x``; the Fisher information is
-    diagonal, ``1/(p² (1 − p))`` and ``1 − p``.  A sample is an exponential, rounded down, of a
-    uniform variable of 52 bits: its probabilities are met to 2^-52, and to 1e-13 if p is so small.
+    Density
+        ``p (1 − p)^x``, x = 0, 1, 2, …
+    Score
+        ``1/p − x/(1 − p)``; by the logit ``1 − p − p x``.
+    Fisher information
+        Diagonal, ``1/(p² (1 − p))``; by the logit ``1 − p``.
+    Sampler
+        An exponential, rounded down, of a uniform of 52 bits: probabilities are met to 2^-52, and
+        to 1e-13 if p is so small.
     """
 
     def __init__(self, probs: Any = None, *, logits: Any = None) -> None:

@@ -61,9 +61,15 @@ class LogNormal(
 
     Notes
     -----
-    With ``z = (log x − loc)/scale`` the score is ``∂_loc = z/scale``, ``∂_scale = (z² − 1)/scale``,
-    ``∂_log_scale = z² − 1``, and the Fisher information that of the normal.  log x is drawn and
-    kept: where x overflows or underflows, f sees infinity or 0, and the score is exact.
+    Density
+        ``exp(−z²/2)/(x scale √(2π))`` on x > 0, z being ``(log x − loc)/scale``.
+    Score
+        ``z/scale`` and ``(z² − 1)/scale``; by the logarithm ``z² − 1``.
+    Fisher information
+        Diagonal, ``1/scale²`` and ``2/scale²``; by the logarithm 2.
+    Sampler
+        A normal log x is drawn, and kept: where x overflows or underflows, f sees infinity or 0,
+        and the score is exact.
     """
 
     def __init__(self, loc: Any, scale: Any = None, *, log_scale: Any = None) -> None:

@@ -37,8 +37,16 @@ class LowRankMultivariateNormal(Family):
 
     Notes
     -----
-    Sampling, score and log-density take O(d r) per sample, by the identity of Woodbury.  With
-    ``u = Σ⁻¹ (x − loc)``: ``∂_loc = u``, ``∂_W = u (Wᵀ u)ᵀ − Σ⁻¹ W``, ``∂_D = (u² − diag Σ⁻¹)/2``.
+    Density
+        ``exp(−½ yᵀ Σ⁻¹ y)/√det(2πΣ)``, y being ``x − loc``.
+    Score
+        With ``u = Σ⁻¹ y``: ``u`` by loc, ``u (Wᵀ u)ᵀ − Σ⁻¹ W`` by W and ``(u² − diag Σ⁻¹)/2`` by D.
+    Fisher information
+        ``Σ⁻¹`` of loc; ``½ tr(Σ⁻¹ dΣ Σ⁻¹ dΣ′)`` of changes dΣ and dΣ′ of Σ; 0 between the two.
+    Sampler
+        d + r standard normals e and ε.
+
+    Sampling, score and log-density take O(d r) per sample, by the identity of Woodbury.
     """
 
     sample_kernel = sample

@@ -69,13 +69,20 @@ class MultivariateNormal(Pushforward):
 
     Notes
     -----
+    Density
+        ``exp(−½ yᵀ Σ⁻¹ y)/√det(2πΣ)``, y being ``x − loc``.
+    Score
+        With ``z = L⁻¹ y`` and ``u = Σ⁻¹ y``: ``u`` by loc, ``u zᵀ − diag 1/L`` by L,
+        ``(u uᵀ − Σ⁻¹)/2`` by Σ and ``(Σ − y yᵀ)/2`` by the precision.
+    Fisher information
+        ``Σ⁻¹`` of loc; ``½ tr(Σ⁻¹ dΣ Σ⁻¹ dΣ′)`` of changes dΣ and dΣ′ of Σ; 0 between the two.
+    Sampler
+        Standard normals z, of which the score is computed; f sees ``loc + L z``.
+
     A triangular or symmetric matrix has ``d (d + 1)/2`` free entries: those on and below the
     diagonal, row by row.  The score is by them; of a symmetric matrix one off the diagonal moves
     both of its places.  A gradient comes as a matrix: by L lower triangular, else the symmetric G
     with ``dF = Σ G_ij dΣ_ij``.
-
-    With ``y = x − loc``, ``z = L⁻¹ y`` and ``u = Σ⁻¹ y``: ``∂_loc = u``, ``∂_L = u zᵀ − diag 1/L``,
-    ``G_Σ = (u uᵀ − Σ⁻¹)/2``, and by the precision ``(Σ − y yᵀ)/2``.
     """
 
     forward_kernel = _forward

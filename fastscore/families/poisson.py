@@ -39,7 +39,7 @@ class Poisson(
     Coordinates, fields=("rate", "log_rate", "unit", "table"), low=0.0, discrete=True,
     sample=_sample, score=_score, log_density=_log_density,
 ):  # fmt: skip
-    """Independent counts of probability ``rate^x exp(−rate)/x!``, x = 0, 1, 2, …
+    """Independent Poisson counts, of mean ``rate``.
 
     Parameters
     ----------
@@ -55,8 +55,15 @@ class Poisson(
 
     Notes
     -----
-    The score is ``x/rate − 1`` and by the logarithm ``x − rate``; the Fisher information is
-    diagonal, ``1/rate`` and ``rate``.
+    Density
+        ``rate^x exp(−rate)/x!``, x = 0, 1, 2, …
+    Score
+        ``x/rate − 1``; by the logarithm ``x − rate``.
+    Fisher information
+        Diagonal, ``1/rate``; by the logarithm ``rate``.
+    Sampler
+        The alias method over outcomes, or over bins of them with rejection inside, at one cost for
+        all rates; exact to some 2^-52.
     """
 
     def __init__(self, rate: Any = None, *, log_rate: Any = None) -> None:

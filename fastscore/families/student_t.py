@@ -119,11 +119,22 @@ class StudentT(
 
     Notes
     -----
-    With ``z = (x − loc)/scale``, ``q = z²/df`` and ``h(df) = ψ((df + 1)/2) − ψ(df/2)`` the score is
-    ``∂_df = (h − log(1 + q) + (z² − 1)/(df + z²))/2``, ``∂_loc = (df + 1) z/(df + z²)/scale``,
-    ``∂_scale = df (z² − 1)/(df + z²)/scale``; by the logarithms times df and scale.  If a df is
-    below 0.11, arsinh x is drawn and kept: where x overflows, f sees infinity, and the score is
-    exact.
+    Density
+        ``Γ(h)/(Γ(df/2) √(π df) scale) (1 + z²/df)^−h``, z being ``(x − loc)/scale`` and h
+        ``(df + 1)/2``.
+    Score
+        ``(ψ(h) − ψ(df/2) − log(1 + z²/df) + (z² − 1)/(df + z²))/2`` by df,
+        ``(df + 1) z/(df + z²)/scale`` by loc, ``df (z² − 1)/(df + z²)/scale`` by scale; by the
+        logarithms times df and scale.
+    Fisher information
+        ``(ψ′(df/2) − ψ′(h))/4 − (df + 5)/(2 df (df + 1) (df + 3))`` of df, and with scale
+        ``−2/(scale (df + 1) (df + 3))``; ``(df + 1)/(df + 3)/scale²`` of loc, and
+        ``2 df/(df + 3)/scale²`` of scale.
+    Sampler
+        Bailey's (1994) polar method, tails right to 2^-52.  If a df is below 0.11, arsinh x is
+        drawn and kept: where x overflows, f sees infinity, and the score is exact.
+
+    There is no mean up to a df of 1, and no finite variance up to one of 2.
     """
 
     def __init__(
