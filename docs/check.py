@@ -1,8 +1,8 @@
-"""Check the pages: ``python docs/check.py`` runs their Python and looks up their links.
+"""Check the pages: ``python docs/check.py [name …]`` runs their Python and looks up their links.
 
-The ``python`` blocks of a page run in order in one namespace.  A ``text`` block right after one
-must be what it printed; ``--write`` makes it so.  A block whose info string has ``no-run`` is
-skipped.
+The page of distributions must be what ``distributions.py`` writes.  The ``python`` blocks of a
+page run in order in one namespace.  A ``text`` block right after one must be what it printed.
+``--write`` makes both so.  A block whose info string has ``no-run`` is skipped.
 """
 
 from __future__ import annotations
@@ -83,10 +83,30 @@ def check(path: Path, write: bool) -> bool:
     return not problems
 
 
+def check_distributions(write: bool) -> bool:
+    """Write the page of distributions, or check that it is what would be written."""
+    import distributions
+
+    try:
+        made = distributions.page()
+    except distributions.Missing as error:
+        print(f"docs/distributions.md: FAILED\n  {error}")
+        return False
+    if write:
+        distributions.PAGE.write_text(made, encoding="utf-8")
+    elif not distributions.PAGE.exists() or made != distributions.PAGE.read_text(encoding="utf-8"):
+        print("docs/distributions.md is not what `python docs/distributions.py` writes: FAILED")
+        return False
+    return True
+
+
 def main() -> int:
-    """Check all pages; return the exit code."""
+    """Check all pages, or those with the names given; return the exit code."""
+    names, write = set(sys.argv[1:]) - {"--write"}, "--write" in sys.argv[1:]
+    wanted = not names or "distributions" in names
+    results = [check_distributions(write)] if wanted else []
     pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md"))]
-    results = [check(path, "--write" in sys.argv[1:]) for path in pages]
+    results += [check(path, write) for path in pages if not names or path.stem in names]
     return 0 if all(results) else 1
 
 

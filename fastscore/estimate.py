@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from fastscore.cached import cached
 from fastscore.engine.moments import ExactMoments, Moments, UnitMoments
 from fastscore.engine.products import FOR_BASELINE, FOR_COVARIANCE, Products
 from fastscore.families import Family
+from fastscore.families._moving import ByParameter
 from fastscore.importance.diagnostics import Diagnostics
 from fastscore.pictures import pyplot
 from fastscore.variance.baselines import Solution, as_baseline, covariance, solve
@@ -179,8 +179,9 @@ class Estimate:
     def _by_name(self, flat: np.ndarray, *, scaled: bool = True) -> Mapping[str, Any]:
         """One array per parameter, in the parameter's shape; see `Family.shaped`."""
         shaped = self._p.shaped
-        return MappingProxyType(
-            {name: shaped(name, flat[at], scaled=scaled)[()] for name, at in self._slices.items()}
+        slices = self._slices.items()
+        return ByParameter(
+            self._p, {name: shaped(name, flat[at], scaled=scaled)[()] for name, at in slices}
         )
 
     @cached
@@ -276,7 +277,7 @@ class Estimate:
         """
         half = self._quantile(level) * self._solution.stderr
         low, high = (self._by_name(self._solution.grad + sign * half) for sign in (-1, 1))
-        return MappingProxyType({name: (low[name], high[name]) for name in self._wrt})
+        return ByParameter(self._p, {name: (low[name], high[name]) for name in self._wrt})
 
     def value_interval(self, level: float = 0.95) -> tuple[float, float]:
         """Confidence interval (low, high) of `value`."""

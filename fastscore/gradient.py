@@ -19,6 +19,7 @@ from fastscore.engine.run import Run
 from fastscore.engine.streams import seed_of
 from fastscore.estimate import Estimate, entries_of
 from fastscore.families import Family
+from fastscore.families._moving import require_parameter, require_parameters
 from fastscore.form import rows_of, shown
 from fastscore.importance.pilot import with_best_shares
 from fastscore.importance.proposals import SAMPLES, Proposals, as_proposals
@@ -339,6 +340,7 @@ def checked(f: Any, p: Any, args: Any) -> tuple[Integrand, tuple[Any, ...]]:
 
 def names_of(wrt: Any, p: Family) -> tuple[str, ...]:
     """Parameters to differentiate by, in the order of the family."""
+    require_parameters(p)
     if wrt is None:
         return tuple(p.parameters)
     if not isinstance(wrt, Iterable):
@@ -347,7 +349,7 @@ def names_of(wrt: Any, p: Family) -> tuple[str, ...]:
     if not names:
         raise ValueError(f"wrt is empty: choose among {', '.join(p.parameters)}")
     for name in names:
-        one_of("wrt", name, p.parameters)
+        require_parameter("wrt", name, p)
     return tuple(name for name in p.parameters if name in names)
 
 

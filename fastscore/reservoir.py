@@ -408,12 +408,10 @@ class Reservoir:
         """Refuse batches of known distributions that together miss part of p's support."""
         families = [batch.family for batch in known if batch.family is not None]
         supports = [support for q in families for support in q.supports]
-        missed = uncovered(p.supports, supports) if supports else None
+        owners = ["a batch"] * len(supports)
+        missed = uncovered(p.supports, supports, owners, "batch") if supports else None
         if missed is not None:
-            raise ValueError(
-                f"no batch reaches x = {np.array2string(np.asarray(missed), threshold=8)}, which "
-                "p does: the estimate would miss it. draw(f, p, n) fresh samples"
-            )
+            raise ValueError(f"{missed}: the estimate would miss it. draw(f, p, n) fresh samples")
 
 
 def refuse_direct(integrand: Integrand, owner: str) -> None:

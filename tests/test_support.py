@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import fastscore as fs
 from fastscore.families import _support
-from fastscore.families._support import Support, Tie, missed_by
+from fastscore.families._support import Support, Tie, missed_by, uncovered
 
 INF = np.inf
 
@@ -324,3 +324,40 @@ class TestTies:
         assert joint.ties == {Tie(3, 6, "simplex"), Tie(6, 9, ("total", 5))}
         assert joint.compatible_with(self.TOTAL.times(self.SIMPLEX).times(self.BOX))
         assert not joint.compatible_with(self.SIMPLEX.times(self.BOX).times(self.TOTAL))
+
+    @pytest.mark.parametrize(
+        ("p", "proposals", "said"),
+        [
+            ([BOX], [TOTAL], "all that p does: q0 only has samples with total 5"),
+            ([TOTAL], [Support.integers(3, 0, 5, ties=[Tie(0, 3, ("total", 4))])],
+             "all that p does: q0 only has samples with total 4"),
+            ([TOTAL], [Support.integers(3, 1, 5)], "all that p does, samples with total 5"),
+            ([BOX], [Support.integers(3, 0, 4), TOTAL],
+             "all that p does: q1 only has samples with total 5"),
+            ([Support.integers(3, 0, 2)],
+             [Support.integers(3, 0, 2, ties=[Tie(0, 3, "permutation")])],
+             "all that p does: q0 only has samples with every item once"),
+            ([Support.integers(2, 0, 9)],
+             [Support.integers(2, 0, 9, ties=[Tie(1, 2, ("values", 0, 2, 4, 6, 9))])],
+             "all that p does: q0 only has samples with values 0, 2, 4, 6, … in x[1]"),
+            ([SIMPLEX.times(Support.reals(2))],
+             [SIMPLEX.times(Support.reals(2, [-np.inf, 0.0]))], "x[4] = -1.0, which p does"),
+            ([BOX.times(TOTAL)], [BOX.times(BOX), Support.integers(6, 1, 5)], None),
+            ([BOX.times(TOTAL)], [Support.integers(6, 1, 5)], "x[0] = 0, which p does"),
+            ([BOX.times(TOTAL)], [BOX.times(Support.integers(3, 1, 5))],
+             "all that p does, samples with total 5 in x[3…5]"),
+            ([BOX], [Support.integers(3, 1, 5)], "x = [0 0 0], which p does"),
+        ],
+    )  # fmt: skip
+    def test_what_is_missed_is_said(self, p, proposals, said):
+        """A point alone would mislead: tied proposals may reach it, and a tied p may not."""
+        owners = [f"q{j}" for j in range(len(proposals))]
+        told = uncovered(p, proposals, owners, "proposal")
+        assert told == (said and f"no proposal reaches {said}")
+
+    def test_proposals_of_another_total(self):
+        with pytest.raises(ValueError, match=r"proposals\[0\] only has samples with total 3:"):
+            fs.gradient(
+                lambda x: x[:, 0], fs.Multinomial(4, np.ones(3)),
+                proposals=[fs.Multinomial(3, np.ones(3))],
+            )  # fmt: skip

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastscore.engine.jit import elementwise, entry
-from fastscore.engine.memory import multiply_high
+from fastscore.engine.jit import elementwise, entry, plain
+from fastscore.engine.memory import as_integers, as_words, multiply_high, offset
+from fastscore.engine.normals import CHUNK
+from fastscore.engine.streams import LANES, fill_words
 
 #: Words per class of a table: below the first of them the second is drawn, the class itself, else
 #: the third, its alias.  An index picks one of the two: a choice would become a branch, which
@@ -50,3 +52,13 @@ def draw_classes(words, table, count, rows, out):
         at = ENTRY * np.int64(multiply_high(word, np.uint64(count)))
         within = word * np.uint64(count)
         out[t] = np.int64(table[at + 1 + np.int64(within >= table[at])])
+
+
+@plain
+def fill_classes(stream, scratch, out, rows, table, count):
+    """Write so many draws of one of ``count`` classes to a column."""
+    words = as_words(scratch)
+    for start in range(0, rows, CHUNK):
+        length = min(CHUNK, rows - start)
+        fill_words(stream, words, -(-length // LANES) * LANES)
+        draw_classes(words, table, count, length, as_integers(offset(out, start)))

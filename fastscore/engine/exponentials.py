@@ -1,63 +1,114 @@
-"""Exponentials in bulk by inversion, Laplace's, whose sign is a further bit, and uniforms."""
+"""Inversion in bulk: exponentials, and what else one random word makes, of both signs too."""
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
-from fastscore.engine.jit import elementwise
+from fastscore.engine.jit import elementwise, inlined
 from fastscore.engine.memory import as_words, offset, vector
 from fastscore.engine.normals import CHUNK
 from fastscore.engine.streams import LANES, fill_words
-from fastscore.engine.vecmath import bits_float, float_bits, minus_log, one_and_fraction
+from fastscore.engine.vecmath import (
+    bits_float,
+    float_bits,
+    log_inside,
+    minus_log,
+    one_and_fraction,
+    sincos,
+)
 
-_63 = np.uint64(63)
-
-
-@elementwise
-def exponentials(stream, scratch, out, count, scale):
-    """Write ``count`` exponentials of that mean to ``out``."""
-    words = as_words(scratch)
-    for start in range(0, count, CHUNK):
-        length = min(CHUNK, count - start)
-        fill_words(stream, words, -(-length // LANES) * LANES)
-        _one_sided(vector(words, length), vector(offset(out, start), length), length, scale)
-
-
-@elementwise
-def laplaces(stream, scratch, out, count, loc, scale):
-    """Write ``count`` draws of Laplace(loc, scale) to ``out``."""
-    words = as_words(scratch)
-    for start in range(0, count, CHUNK):
-        length = min(CHUNK, count - start)
-        fill_words(stream, words, -(-length // LANES) * LANES)
-        _two_sided(vector(words, length), vector(offset(out, start), length), length, loc, scale)
+_0, _2, _63 = np.uint64(0), np.uint64(2), np.uint64(63)
+_HALF_STEP = 2.0**-53
+_EIGHTH_TURN = math.pi / 4
 
 
-@elementwise
-def uniforms(stream, scratch, out, count):
-    """Write ``count`` uniforms to ``out``, above 0 and at most 1."""
-    words = as_words(scratch)
-    for start in range(0, count, CHUNK):
-        length = min(CHUNK, count - start)
-        fill_words(stream, words, -(-length // LANES) * LANES)
-        _flat(vector(words, length), vector(offset(out, start), length), length)
+def _in_bulk(of_word: Any) -> Any:
+    """Make a sampler, ``(stream, scratch, out, count, *parameters)``, from a function of a word."""
+
+    @elementwise
+    def invert(words, out, count, parameters):
+        for i in range(count):
+            out[i] = of_word(words[i], *parameters)
+
+    @elementwise
+    def fill(stream, scratch, out, count, *parameters):
+        words = as_words(scratch)
+        for start in range(0, count, CHUNK):
+            length = min(CHUNK, count - start)
+            fill_words(stream, words, -(-length // LANES) * LANES)
+            invert(vector(words, length), vector(offset(out, start), length), length, parameters)
+
+    return fill
 
 
-@elementwise
-def _flat(words, out, count):
-    for i in range(count):
-        out[i] = 2.0 - one_and_fraction(words[i])
+# Functions take the top 52 bits of a word; the lowest ones are left for signs.
 
 
-@elementwise
-def _one_sided(words, out, count, scale):
-    for i in range(count):
-        out[i] = minus_log(words[i]) * scale
+@inlined
+def _fraction(word):
+    """In (0, 1), an odd multiple of 2^-53: neither it nor 1 minus it has an error."""
+    return one_and_fraction(word) - (1.0 - _HALF_STEP)
 
 
-@elementwise
-def _two_sided(words, out, count, loc, scale):
-    for i in range(count):
-        # The logarithm takes the top bits; the lowest is the sign.
-        magnitude = minus_log(words[i]) * scale
-        out[i] = loc + bits_float(float_bits(magnitude) ^ (words[i] << _63))
+@inlined
+def _signed(magnitude, word):
+    return bits_float(float_bits(magnitude) ^ (word << _63))
+
+
+@inlined
+def _uniform(word):
+    return 2.0 - one_and_fraction(word)
+
+
+@inlined
+def _exponential(word, scale):
+    return minus_log(word) * scale
+
+
+@inlined
+def _fine_exponential(word, scale):
+    return -log_inside(_fraction(word)) * scale
+
+
+@inlined
+def _log_exponential(word, loc, scale):
+    return loc + log_inside(-log_inside(_fraction(word))) * scale
+
+
+@inlined
+def _laplace(word, loc, scale):
+    return loc + _signed(minus_log(word) * scale, word)
+
+
+@inlined
+def _logistic(word, loc, scale):
+    tail = _fraction(word)  # twice the probability beyond
+    return loc + _signed(log_inside((2.0 - tail) / tail) * scale, word)
+
+
+@inlined
+def _cauchy(word, loc, scale):
+    """The tangent of an angle below an eighth turn, or as often of the rest of a quarter."""
+    sine, cosine = sincos(_fraction(word) * _EIGHTH_TURN)
+    beyond = (word & _2) != _0
+    magnitude = (cosine if beyond else sine) / (sine if beyond else cosine)
+    return loc + _signed(magnitude * scale, word)
+
+
+#: Uniforms above 0 and at most 1.
+uniforms = _in_bulk(_uniform)
+#: Exponentials of mean ``scale``.
+exponentials = _in_bulk(_exponential)
+#: The same with all digits of small ones.
+fine_exponentials = _in_bulk(_fine_exponential)
+#: ``loc + scale log E`` of standard exponentials E.
+log_exponentials = _in_bulk(_log_exponential)
+#: Laplace(loc, scale).
+laplaces = _in_bulk(_laplace)
+#: Logistic(loc, scale).
+logistics = _in_bulk(_logistic)
+#: Cauchy(loc, scale).
+cauchys = _in_bulk(_cauchy)

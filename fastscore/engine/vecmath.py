@@ -36,11 +36,14 @@ __all__ = [
     "exp_below",
     "float_bits",
     "log",
+    "log_inside",
+    "log_of_rest",
     "minus_log",
     "one_and_fraction",
     "quarter_turns",
     "radius",
     "sincos",
+    "split_exp",
 ]
 
 # For arguments that a user can reach, and for our own random bits, which are always finite.
@@ -214,6 +217,23 @@ def log(x: float) -> float:
 
 
 @_on_any
+def log_inside(x: float) -> float:
+    """`log` of what is positive and finite but not subnormal, at two thirds of the cost."""
+    k, f = _power_and_rest(float_bits(x))
+    return _log_of_parts(k, f, 0.0, 0.0)
+
+
+@_on_any
+def log_of_rest(x: float, rest: float) -> float:
+    """``log(x)`` between 0 and 1, given also ``1 - x``, with a relative error below 3e-16.
+
+    Both have all their digits, and so has the result, near x = 1 too; x is not subnormal.
+    """
+    k, f = _power_and_rest(float_bits(x))
+    return _log_of_parts(k, -rest if k == 0.0 else f, 0.0, 0.0)
+
+
+@_on_any
 def log_minus(x: float, c: float) -> float:
     """``log(x) - c``, where a rounded logarithm would lose digits to the difference.
 
@@ -367,6 +387,31 @@ def exp_below(x: float) -> float:
     exponent = (float_bits(rounded) & _LOW_12) - _BIAS
     value = _exp_of_rest(r) * bits_float(exponent << _52)
     return value if x > -708.0 else 0.0
+
+
+@_on_any
+def split_exp(x: float) -> tuple[float, float]:
+    """``exp(x)`` and ``1 - exp(x)`` of what is not positive, for little more than one of them.
+
+    Parameters
+    ----------
+    x : float
+        At most 0; what is below -700 is taken for it.
+
+    Returns
+    -------
+    tuple of float
+        Both with relative errors below 4e-16.
+    """
+    x = x if x > -700.0 else -700.0
+    rounded = x * _LOG2_E + _ROUND_BIASED
+    k = rounded - _ROUND_BIASED
+    high = x - k * _LN2_HIGH
+    low = k * _LN2_LOW
+    r = high - low
+    more = r + (r * r * _exp_tail(r) + ((high - r) - low))
+    power = bits_float(((float_bits(rounded) & _LOW_12) - _BIAS) << _52)
+    return power + power * more, (1.0 - power) - power * more
 
 
 @_on_any

@@ -1,14 +1,15 @@
 """Families of independent coordinates, written as scalar functions of one of them.
 
 Each coordinate has a *record*: the numbers that its functions need, made once from its parameters.
-A family names the fields of the record, and writes
+A family makes the record, and writes
 
 ``sample(stream, scratch, x, count, …)``  so many draws, up to 15 more
 ``score(x, …)``                           the tuple of ``∂ log p/∂ parameter``
 ``log_density(x, …)``                     ``log p``
 
-each of which takes the fields it needs, by name.  The kernels of the contract are these templates
-around them: Numba inlines a scalar function into the loop over a column, and LLVM vectorises it.
+each of which takes the fields it needs, by name: these are the fields of the record.  The kernels
+of the contract are these templates around them: Numba inlines a scalar function into the loop over
+a column, and LLVM vectorises it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
@@ -49,7 +51,7 @@ from fastscore.engine.memory import (
     vector,
 )
 from fastscore.engine.vecmath import as_float
-from fastscore.families._family import Family
+from fastscore.families._family import Family, Source
 from fastscore.families._information import assembled
 from fastscore.families._support import Support
 
@@ -103,6 +105,11 @@ def _log_probs(packed, columns, count, x, rows, d, stride, out):
                 total[t] = -math.inf if outside else total[t] + density
 
 
+@tile_kernel(SCORE)
+def _no_score(params, x, rows, d, stride, index, s):
+    """Of no parameters."""
+
+
 @tile_kernel(ACCUMULATE)
 def _accumulate(params, x, w, ww, sum_w, sum_ww, rows, d, stride, sums, size):
     """Scores of a coordinate at a time, into columns that stay in L1, and their five sums."""
@@ -123,16 +130,16 @@ def _accumulate(params, x, w, ww, sum_w, sum_ww, rows, d, stride, sums, size):
 class Coordinates(Family):
     """Independent coordinates, each with a record of the same fields.
 
-    A subclass gives its scalar functions and the fields as keywords of the class statement.
+    A subclass gives its scalar functions as keywords of the class statement.
     """
 
     accumulate_kernel = _accumulate
     fields: ClassVar[tuple[str, ...]]
-    scores: ClassVar[int]
+    scores: int
     low: ClassVar[float | str]
     high: ClassVar[float | str]
     #: What `fit` keeps from collapsing, see `_scoring.most_likely`; None if it cannot fit.
-    floors: ClassVar[Mapping[str, float] | None] = None
+    floors: ClassVar[Mapping[str, Any] | None] = None
 
     def __init_subclass__(
         cls,
@@ -151,9 +158,10 @@ class Coordinates(Family):
         Parameters
         ----------
         fields : tuple of str
-            Names of what a record holds.
+            Names of what a record holds, if not just what the functions take.
         sample, score, log_density
-            The scalar functions, jitted; see the module.
+            The scalar functions, jitted; see the module.  What coupled coordinates do together is
+            a kernel in the body of the class instead.
         scores : int
             Parameters of a coordinate.
         low, high : float or str
@@ -163,28 +171,38 @@ class Coordinates(Family):
             Whether samples are integers; functions see them as floats all the same.
         """
         super().__init_subclass__()
+        # Each with the number of arguments that are its own; the others are fields.
+        functions: dict[str, tuple[Callable[..., Any], Any, Any, int]] = {
+            "sample_kernel": (_sample, SAMPLE, sample, 4),
+            "score_kernel": (_score, SCORE, score, 1),
+            "log_probs_kernel": (_log_probs, LOG_PROBS, log_density, 1),
+        }
+        taken = {
+            name: list(inspect.signature(function.py_func).parameters)[own:]
+            for name, (_, _, function, own) in functions.items()
+            if function is not None
+        }
+        ends = [end for end in (low, high) if isinstance(end, str)]
+        fields = fields or tuple(dict.fromkeys(chain(*taken.values(), ends)))
         if not fields:
             return  # a further base
         cls.fields, cls.scores, cls.low, cls.high = fields, scores, low, high
         cls.dtype = np.int64 if discrete else np.float64
+        if not scores:
+            cls.score_kernel = _no_score
         about = {
             "_LENGTH": len(fields), "_ENDS": _ends(*map(cls._end, (low, high))),
             "_VALUE": _integer if discrete else _real,
             "_TARGETS": _targets(scores), "_ADD": _add(scores),
         }  # fmt: skip
-
-        def kernel(template: Callable[..., Any], signature: Any, function: Any, own: int) -> Any:
-            """The template around a function, whose first arguments are its own."""
-            names = list(inspect.signature(function.py_func).parameters)[own:]
-            return kernel_of(
+        for name, names in taken.items():
+            template, signature, function, _ = functions[name]
+            made = kernel_of(
                 template, signature, cls.__qualname__,
                 cached=cls.__module__.startswith("fastscore."),
                 _FUNCTION=function, _FIELDS=fields_of(tuple(map(fields.index, names))), **about,
             )  # fmt: skip
-
-        cls.sample_kernel = kernel(_sample, SAMPLE, sample, 4)
-        cls.score_kernel = kernel(_score, SCORE, score, 1)
-        cls.log_probs_kernel = kernel(_log_probs, LOG_PROBS, log_density, 1)
+            setattr(cls, name, made)
 
     @abstractmethod
     def _record(self) -> dict[str, Any]:
@@ -197,6 +215,31 @@ class Coordinates(Family):
         values = np.array([np.broadcast_to(record[name], self.d) for name in self.fields])
         header = np.array([self.score_kernel.address, len(self.fields), self.scores], np.int64)
         return np.concatenate([header.view(np.float64), values.T.ravel()])
+
+    @property
+    def source(self) -> Source:
+        """This family, or what `_elsewhere` names."""
+        return self._other_source or super().source
+
+    @cached
+    def _other_source(self) -> Source | None:
+        elsewhere = self._elsewhere()
+        if elsewhere is None or elsewhere[0] is type(self):
+            return None
+        family, kernel, *rest = elsewhere
+        params = rest[0] if rest else np.zeros(1)
+        return Source(
+            family(**self.constants, **self.parameters), kernel, params.ctypes.data, params
+        )
+
+    def _elsewhere(self) -> tuple[Any, ...] | None:
+        """The family to draw from if x itself could round, underflow or overflow.
+
+        It has the same parameters and constants and draws from itself, though it may well be a
+        subclass.  After it comes the `FORWARD` kernel that takes its tiles to x, and an array
+        (d,) if the kernel reads one.
+        """
+        return None
 
     @abstractmethod
     def _information(self) -> Any:

@@ -39,6 +39,7 @@ from fastscore.engine.problem import Problem
 from fastscore.engine.streams import seed_of
 from fastscore.engine.tiles import stride_of, tile_rows
 from fastscore.families._fitting import shares_of
+from fastscore.families._moving import reason
 from fastscore.families._parameters import Given, Spread
 from fastscore.families._support import Support
 from fastscore.form import Form
@@ -73,12 +74,20 @@ class Family(ABC):
 
     parameters: Mapping[str, np.ndarray]
     constants: Mapping[str, Any] = MappingProxyType({})
+    #: Constants with which the support moves: there is no derivative by them.
+    moving: tuple[str, ...] = ()
     d: int
     size: int
     #: Natural score column -> parameter entry.
     index: np.ndarray
     #: What the kernels read: the family's own packing of its parameters.
     packed: Any
+
+    def __new__(cls, *_: Any, **given: Any) -> Self:
+        """Without the logarithm of what moves the support, which others take: it says why."""
+        for name in given.keys() & {f"log_{own}" for own in cls.moving}:
+            raise TypeError(f"{cls.__name__} takes no {name}: {reason(cls, name)}")
+        return super().__new__(cls)
 
     def _set_parameters(self, **values: Any) -> dict[str, np.ndarray]:
         """Validate and store parameters; return them spread to one entry per coordinate.
@@ -91,12 +100,12 @@ class Family(ABC):
         self.d = int(np.prod(shape, dtype=int))
         self.parameters = MappingProxyType(arrays)
         self.size = sum(array.size for array in arrays.values())
-        index, start = [], 0
+        index, start = [np.zeros(0, np.int64)], 0
         for array in arrays.values():
             entries = np.arange(start, start + array.size).reshape(array.shape)
             index.append(np.broadcast_to(entries, shape).ravel())
             start += array.size
-        self.index = np.concatenate(index).astype(np.int64)
+        self.index = np.concatenate(index)
         return {name: np.broadcast_to(a, shape).ravel() for name, a in arrays.items()}
 
     def _set(self, *given: Given) -> list[Spread]:
@@ -157,18 +166,32 @@ class Family(ABC):
         return values.reshape(self.parameters[name].shape)
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Any:
         """Expectation of each coordinate, (d,)."""
-        raise NotImplementedError(f"{type(self).__name__} has no closed form of its mean")
+        return self._closed("mean")
 
     @property
-    def variance(self) -> np.ndarray:
+    def variance(self) -> Any:
         """Variance of each coordinate, (d,)."""
-        raise NotImplementedError(f"{type(self).__name__} has no closed form of its variance")
+        return self._closed("variance")
 
     def entropy(self) -> float:
         """``−E[log p(x)]`` in nats, of all coordinates together."""
-        raise NotImplementedError(f"{type(self).__name__} has no closed form of its entropy")
+        return float(np.sum(self._closed("entropy")))
+
+    def _moments(self) -> Mapping[str, Any]:
+        """The mean, variance and entropy of each coordinate, as far as they are closed.
+
+        Limits may divide by 0 and overflow: nobody is warned.
+        """
+        return {}
+
+    def _closed(self, name: str) -> Any:
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            moments = self._moments()
+        if name not in moments:
+            raise NotImplementedError(f"{type(self).__name__} has no closed form of its {name}")
+        return moments[name]
 
     @property
     def shares(self) -> bool:
@@ -245,19 +268,19 @@ class Family(ABC):
 
     @property
     def underflows(self) -> bool:
-        """Whether samples may underflow, whose score needs more than they then say.
+        """Whether samples may underflow, overflow or round: their score needs more than they say.
 
         Their `source` carries what it needs; whoever works with x alone must refuse.
         """
         return False
 
     def require_density(self, what: str) -> None:
-        """Raise a ValueError where x alone does not tell its density, since it may underflow."""
+        """Raise a ValueError where x alone does not tell its density: see `underflows`."""
         if self.underflows:
             raise ValueError(
-                f"{what} = {self!r}: at so small a concentration x may underflow to 0, where its "
-                "density is unknown. A plain gradient carries log x, but weights and mixtures need "
-                "x itself: take a larger concentration"
+                f"{what} = {self!r}: at so small a shape parameter x may underflow to 0, overflow "
+                "or round to 1, where its density is unknown. A plain gradient carries log x or "
+                "the like, but weights and mixtures need x itself: take a larger one"
             )
 
     def require_score(self) -> None:
@@ -383,22 +406,27 @@ class Source:
         Address of its parameters.
     kept : object
         What must live as long.
+    dtype : dtype, optional
+        Of what f sees, if not that of the family.
     """
 
     family: Family
     kernel: TileKernel | None = None
     params_at: int = 0
     kept: Any = None
+    dtype: type | None = None
 
     def forward(self, drawn: np.ndarray) -> np.ndarray:
         """What f sees of samples (n, d)."""
         if self.kernel is None:
             return drawn
-        out, d = np.empty_like(drawn), drawn.shape[1]
+        d = drawn.shape[1]
         stride = stride_of(d)
-        x = np.empty((d, stride))
+        x = np.empty((d, stride), dtype=self.dtype or drawn.dtype)
+        out = np.empty_like(drawn, dtype=x.dtype)
         for rows, tile in tiles_of(drawn):
-            forward(self.kernel.address, self.params_at, tile, len(rows), d, stride, x.ravel())
+            at = x.ravel().view(np.float64)
+            forward(self.kernel.address, self.params_at, tile, len(rows), d, stride, at)
             out[rows] = x[:, : len(rows)].T
         return out
 

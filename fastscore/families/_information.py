@@ -14,6 +14,7 @@ def assembled(blocks: Any, index: np.ndarray, size: int) -> Any:
     """The matrix (P, P) of blocks (C, C) per coordinate, whose entries ``index`` (C, d) names."""
     d = index.shape[1]
     values = np.array([[np.broadcast_to(entry, d) for entry in row] for row in blocks])
+    values = values.reshape(len(index), len(index), d)  # also of no parameter
     rows = np.broadcast_to(index[:, None, :], values.shape)
     columns = np.broadcast_to(index[None, :, :], values.shape)
     if size > MOST_DENSE:

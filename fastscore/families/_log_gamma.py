@@ -7,16 +7,10 @@ from typing import Any
 import numpy as np
 
 from fastscore.engine.gammas import log_gammas
-from fastscore.engine.jit import elementwise, inlined
+from fastscore.engine.jit import inlined
 from fastscore.engine.vecmath import expm1
-from fastscore.families._family import Source
 from fastscore.families._special import digamma_excess, stirling_error
 from fastscore.families.gamma import Gamma
-
-
-@elementwise
-def _sample(stream, scratch, y, count, concentration, log_scale):
-    log_gammas(stream, scratch, y, count, concentration, log_scale)
 
 
 @inlined
@@ -26,19 +20,12 @@ def _score(y, concentration, log_mean, excess, by_concentration, by_rate):
 
 
 @inlined
-def _log_density(y, concentration, log_mean, constant):
+def log_density(y, concentration, log_mean, constant):
     above = y - log_mean
     return constant - concentration * (expm1(above) - above)
 
 
-class LogGamma(
-    Gamma, scores=2,
-    fields=(
-        "concentration", "log_mean", "log_scale", "excess", "constant", "by_concentration",
-        "by_rate",
-    ),
-    sample=_sample, score=_score, log_density=_log_density,
-):  # fmt: skip
+class LogGamma(Gamma, scores=2, sample=log_gammas, score=_score, log_density=log_density):
     """``y = log x`` of gammas x; see `Gamma`."""
 
     def _record(self) -> dict[str, Any]:
@@ -48,11 +35,6 @@ class LogGamma(
             "excess": digamma_excess(a), "by_concentration": a * by_a, "by_rate": by_rate,
             "constant": 0.5 * np.log(a / (2 * np.pi)) - stirling_error(a),
         }  # fmt: skip
-
-    @property
-    def source(self) -> Source:
-        """Itself: no logarithm underflows."""
-        return Source(self)
 
 
 __all__ = ["LogGamma"]

@@ -5,16 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from fastscore.engine.gammas import log_odds
-from fastscore.engine.jit import elementwise, inlined
+from fastscore.engine.jit import inlined
 from fastscore.engine.vecmath import exp_below, log1p
-from fastscore.families._family import Source
 from fastscore.families._special import digamma_difference, log_beta
 from fastscore.families.beta import Beta
-
-
-@elementwise
-def _sample(stream, scratch, y, count, concentration1, concentration0):
-    log_odds(stream, scratch, y, count, concentration1, concentration0)
 
 
 @inlined
@@ -36,11 +30,7 @@ def _log_density(y, concentration1, concentration0, constant):
     return constant + concentration1 * one + concentration0 * zero
 
 
-class LogitBeta(
-    Beta, scores=2,
-    fields=("concentration1", "concentration0", "step1", "step0", "constant", "by_1", "by_0"),
-    sample=_sample, score=_score, log_density=_log_density,
-):  # fmt: skip
+class LogitBeta(Beta, scores=2, sample=log_odds, score=_score, log_density=_log_density):
     """``y = log(x/(1 − x))`` of betas x; see `Beta`."""
 
     def _record(self) -> dict[str, Any]:
@@ -50,11 +40,6 @@ class LogitBeta(
             "concentration0": b, "step0": digamma_difference(b, a), "by_0": b * by_b,
             "constant": -log_beta(a, b),
         }  # fmt: skip
-
-    @property
-    def source(self) -> Source:
-        """Itself: no log-odds underflow."""
-        return Source(self)
 
 
 __all__ = ["LogitBeta"]

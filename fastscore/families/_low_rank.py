@@ -1,8 +1,9 @@
-"""Kernels of normals whose covariance is ``Σ = W Wᵀ + diag D``, W of shape (d, r): O(d r)."""
+"""Covariances ``Σ = W Wᵀ + diag D``, W of shape (d, r), and kernels of their normals: O(d r)."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,21 +19,68 @@ from fastscore.engine.triangles import add_multiple, affine
 _FARTHEST = 1e300
 
 
-def packed(rank: int, constant: float, factor: Any, solved: Any, vectors: list[Any]) -> np.ndarray:
-    """What the kernels read.
+@dataclass(frozen=True)
+class LowRank:
+    """Σ, of W and D; by orthonormal columns of [W/√D, 1] ``Σ⁻¹ = (1 − Q Qᵀ)/√D√D``.
 
-    Parameters
+    Attributes
     ----------
-    rank : int
-        r.
-    constant : float
-        Of the log-density.
     factor, solved : ndarray of shape (d, r)
         W and ``Σ⁻¹ W``.
-    vectors : list of ndarray of shape (d,)
-        loc, the diagonal, its root, and the diagonal of Σ⁻¹.
+    diagonal, root : ndarray of shape (d,)
+        D and its root.
+    columns : ndarray of shape (d, r)
+        Q.
+    log_det : float
+        ``½ log|Σ|``.
     """
-    return np.concatenate([[rank, constant], factor.ravel(), solved.ravel(), [0.0], *vectors])
+
+    factor: np.ndarray
+    diagonal: np.ndarray
+    root: np.ndarray
+    columns: np.ndarray
+    solved: np.ndarray
+    log_det: float
+
+    @classmethod
+    def of(cls, factor: np.ndarray, diagonal: np.ndarray) -> LowRank:
+        """Factor it, without squaring W."""
+        root = np.sqrt(diagonal)
+        scaled = np.vstack([factor / root[:, None], np.eye(factor.shape[1])])
+        columns, triangle = np.linalg.qr(scaled)
+        columns = columns[: len(root)]
+        log_det = float(np.sum(np.log(root)) + np.sum(np.log(np.abs(np.diag(triangle)))))
+        solved = np.linalg.solve(triangle, columns.T).T / root[:, None]
+        return cls(factor, diagonal, root, columns, solved, log_det)
+
+    def packed(self, loc: np.ndarray) -> np.ndarray:
+        """What the kernels read."""
+        d, rank = self.factor.shape
+        constant = -self.log_det - d * math.log(2 * math.pi) / 2
+        expected = (1 - np.sum(self.columns**2, axis=1)) / self.diagonal
+        matrices = self.factor.ravel(), self.solved.ravel()
+        vectors = loc, self.diagonal, self.root, expected
+        return np.concatenate([[rank, constant], *matrices, [0.0], *vectors])
+
+    def fisher_times(self, v: np.ndarray) -> np.ndarray:
+        """Of changes of W and D, and thus dΣ: ``Σ⁻¹ dΣ Σ⁻¹ W`` and ``½ diag Σ⁻¹ dΣ Σ⁻¹``."""
+        factor, diagonal, solved = self.factor, self.diagonal, self.solved
+        d = len(diagonal)
+        loc, by_factor, by_diagonal = np.split(v, [d, v.shape[-1] - d], axis=-1)
+        change = by_factor.reshape(*v.shape[:-1], *factor.shape)
+        moved = change @ (factor.T @ solved) + factor @ (change.swapaxes(-1, -2) @ solved)
+        moved += by_diagonal[..., None] * solved
+        basis = self.columns / self.root[:, None]
+        inner = basis.T * by_diagonal[..., None, :] @ basis
+        diagonals = np.sum(basis @ inner * basis + 2 * self.solve(change) * solved, axis=-1)
+        diagonals += by_diagonal / diagonal * (1 / diagonal - 2 * np.sum(basis**2, axis=1))
+        parts = [self.solve(loc[..., None]), self.solve(moved), diagonals / 2]
+        return np.concatenate([part.reshape(*v.shape[:-1], -1) for part in parts], axis=-1)
+
+    def solve(self, columns: np.ndarray) -> np.ndarray:
+        """``Σ⁻¹`` times columns (..., d, k)."""
+        scaled = columns / self.root[:, None]
+        return (scaled - self.columns @ (self.columns.T @ scaled)) / self.root[:, None]
 
 
 @plain

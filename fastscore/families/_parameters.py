@@ -63,12 +63,14 @@ def positive(owner: str, name: str, value: Any, log_value: Any) -> Given:
     return Given(chosen, given, _check_log, np.exp, np.ones_like)
 
 
-def probability(owner: str, probs: Any, logits: Any) -> Given:
+def probability(
+    owner: str, probs: Any, logits: Any, names: tuple[str, str] = ("probs", "logits")
+) -> Given:
     """A probability, or its log-odds."""
     from scipy.special import expit
 
-    chosen, given = checks.exactly_one(owner, probs=probs, logits=logits)
-    if chosen == "probs":
+    chosen, given = checks.exactly_one(owner, **dict(zip(names, (probs, logits), strict=True)))
+    if chosen == names[0]:
         return Given(chosen, given, _check_probability, _same, lambda p: 1 / (p * (1 - p)))
     return Given(chosen, given, _check_nothing, expit, np.ones_like)
 

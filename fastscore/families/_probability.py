@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fastscore import checks
 from fastscore.families._family import Family
 from fastscore.families._fitting import probabilities
-from fastscore.families._parameters import FAINTEST, probability
+from fastscore.families._parameters import FAINTEST, Spread, probability
 
 
 class Probability(Family):
@@ -23,27 +23,35 @@ class Probability(Family):
         Derivative of the log-odds by the parameter, (d,).
     """
 
+    #: Of the parameter.
+    _names: ClassVar = ("probs", "logits")
+
     def _set_probability(self, probs: Any, logits: Any) -> None:
-        (spread,) = self._set(probability(type(self).__name__, probs, logits))
-        self._p, self._unit = spread
-        if "probs" in self.parameters:
+        (spread,) = self._set(probability(type(self).__name__, probs, logits, self._names))
+        self._spread_probability(spread)
+
+    def _spread_probability(self, spread: Spread) -> None:
+        """Once `d` is known."""
+        self._p, self._unit = (np.broadcast_to(value, self.d) for value in spread)
+        if self._names[0] in self.parameters:
             self._q = 1 - self._p
             with np.errstate(divide="ignore"):
                 self._log_p, self._log_q = np.log(self._p), np.log1p(-self._p)
         else:
             from scipy.special import expit, log_expit
 
-            logit = np.broadcast_to(self.parameters["logits"].ravel(), self.d)
+            logit = np.broadcast_to(self.parameters[self._names[1]].ravel(), self.d)
             self._q = expit(-logit)
             self._log_p, self._log_q = log_expit(logit), log_expit(-logit)
 
     def require_score(self) -> None:
         """Raise a ValueError at a probability of 0 or 1, which has no score."""
-        if "probs" in self.parameters:
-            probs = self.parameters["probs"]
+        name, logits = self._names
+        if name in self.parameters:
+            probs = self.parameters[name]
             checks.require(
-                "probs", probs, (probs > FAINTEST) & (probs < 1),
-                f"above {FAINTEST} and below 1 for its score to exist (by logits it always does)",
+                name, probs, (probs > FAINTEST) & (probs < 1),
+                f"above {FAINTEST} and below 1 for its score to exist (by {logits} it always does)",
             )  # fmt: skip
 
     def _fit_probability(

@@ -100,6 +100,7 @@ class Pushforward(Family):
         self.base = base
         self.parameters: Mapping[str, np.ndarray] = base.parameters
         self.d, self.size, self.index = base.d, base.size, base.index
+        self.moving = base.moving
         self.fisher_estimated = base.fisher_estimated
 
     @cached
@@ -121,7 +122,8 @@ class Pushforward(Family):
     @property
     def source(self) -> Source:
         """z, of which f sees T(z)."""
-        return Source(self.base, self.forward_kernel, self.map_params.ctypes.data)
+        at = self.map_params.ctypes.data
+        return Source(self.base, self.forward_kernel, at, dtype=self.dtype)
 
     def free(self, name: str) -> int:
         """Number of free entries of a parameter."""

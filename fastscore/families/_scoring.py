@@ -12,10 +12,13 @@ _ROUNDS = 200
 _LONGEST = 2.0
 #: Steps this short need no check, which rounding would fail: they go on until they shrink no more.
 _SHORT = 1e-4
+#: Probabilities, their log-odds, and what has no constraints.
+_LOGITS = {"probs": "logits", "gate": "gate_logits"}
+_FREE = ("loc", *_LOGITS.values())
 
 
 def most_likely(
-    family: Any, x: np.ndarray, shares: np.ndarray, floors: Mapping[str, float], least: float
+    family: Any, x: np.ndarray, shares: np.ndarray, floors: Mapping[str, Any], least: float
 ) -> dict[str, np.ndarray]:
     """Parameters of the largest likelihood, as they are named and shaped in ``family``.
 
@@ -28,7 +31,8 @@ def most_likely(
         Samples inside the support, of shape (n, d), and their weights.
     floors : mapping of str to float
         Of natural positive parameters, such as scales, powers c: the parameter stays on its side of
-        ``least^c`` times the present value, above it if c is positive, and else below it.
+        ``least^c`` times the present value, above it if c is positive, and else below it; of pairs,
+        on both sides.  Of loc, how many ranges of the samples it may lie beyond them.
     least : float
         Of `Family.fit`.
 
@@ -43,26 +47,25 @@ def most_likely(
     ends = np.cumsum(sizes)[:-1]
     theta = np.concatenate([value.ravel() for _, value in free.values()])
     is_loc = np.repeat([name == "loc" for name in free], sizes)
-    bounds = _bounds(
-        theta, np.repeat([floors.get(_natural(name), 0) for name in free], sizes), least
-    )
-    # A loc is among the samples.
-    bounds = np.where(is_loc, [[x.min()], [x.max()]], bounds)
+    powers = np.array([_powers(floors.get(_natural(name), 0)) for name in free]).T
+    bounds = _bounds(theta, np.repeat(powers, sizes, axis=1), least)
+    # A loc is among the samples, or so far beyond.
+    beyond = floors.get("loc", 0) * np.ptp(x)
+    bounds = np.where(is_loc, [[x.min() - beyond], [x.max() + beyond]], bounds)
     # They are what a loc moves by, at once.
     longest = np.where(is_loc, max(np.ptp(x), 1e-300), _LONGEST)
 
     def at(theta: np.ndarray) -> tuple[Any, float]:
         parts = zip(free.values(), np.split(theta, ends), strict=True)
-        q = type(family)(
-            **{name: part.reshape(old.shape) for (name, old), part in parts}, **family.constants
-        )
+        given = {name: part.reshape(old.shape) for (name, old), part in parts}
+        q = family._with({**given, **family.constants})
         return q, float(np.einsum("n,n->", shares, q.log_density(x)))
 
     theta = np.clip(theta, *bounds)
     (q, likelihood), before = at(theta), np.inf
     for _ in range(_ROUNDS):
         gradient = np.einsum("n,np->p", shares, q.scores_of(x))
-        step = _step(q.fisher(), gradient, bounds - theta)
+        step = bounded_step(q.fisher(), gradient, bounds - theta)
         step *= min(1.0, 1 / max(np.abs(step / longest).max(), 1e-300))
         while True:
             moved = np.clip(theta + step, *bounds)
@@ -86,31 +89,36 @@ def _natural(name: str) -> str:
 
 def _freed(name: str, value: np.ndarray) -> tuple[str, np.ndarray]:
     """A parameter without constraints, and its name."""
-    if name in ("loc", "logits") or name.startswith("log_"):
+    if name in _FREE or name.startswith("log_"):
         return name, value
-    if name == "probs":
-        return "logits", np.log(value) - np.log1p(-value)
+    if name in _LOGITS:
+        return _LOGITS[name], np.log(value) - np.log1p(-value)
     return f"log_{name}", np.log(value)
 
 
 def _given(name: str, free: np.ndarray) -> np.ndarray:
     """A parameter as it was given, from its unconstrained value."""
-    if name in ("loc", "logits") or name.startswith("log_"):
+    if name in _FREE or name.startswith("log_"):
         return free
-    if name == "probs":
+    if name in _LOGITS:
         from scipy.special import expit
 
         return np.asarray(expit(free))
     return np.exp(free)
 
 
+def _powers(given: float | tuple[float, float]) -> tuple[float, float]:
+    """Of the least and the largest value; 0 where there is none."""
+    return given if isinstance(given, tuple) else (max(given, 0), min(given, 0))
+
+
 def _bounds(theta: np.ndarray, powers: np.ndarray, least: float) -> np.ndarray:
     """Least and largest values of logarithms."""
     end = theta + powers * np.log(least)
-    return np.array([np.where(powers > 0, end, -np.inf), np.where(powers < 0, end, np.inf)])
+    return np.where(powers != 0, end, [[-np.inf], [np.inf]])
 
 
-def _step(information: Any, gradient: np.ndarray, room: np.ndarray) -> np.ndarray:
+def bounded_step(information: Any, gradient: np.ndarray, room: np.ndarray) -> np.ndarray:
     """Newton's step, within its room; the free entries allow for the held ones."""
     held = np.full(gradient.shape, np.nan)
     while True:

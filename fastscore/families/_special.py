@@ -9,6 +9,9 @@ is differenced term by term.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -30,6 +33,8 @@ _2K = 2.0 * np.arange(1, len(_B) + 1)
 _IN_DIGAMMA = _B / _2K
 # digamma((v + 1)/2) - digamma(v/2) = 1/v + sum c_k v**(-2k)
 _IN_STEP = (2.0**_2K - 1) * 2 * _B / _2K
+#: Nodes and weights of Gauss and Legendre's rule on (0, 1).
+_GAUSS = [((1 + x) / 2, w / 2) for x, w in zip(*np.polynomial.legendre.leggauss(32), strict=True)]
 
 # A subnormal argument has infinite reciprocals, and so, rightly, have some of these functions.
 _quietly = np.errstate(over="ignore")
@@ -91,6 +96,40 @@ def log_beta(a: Array, b: Array) -> Array:
     return np.where(n > LARGE, large, gammaln(a) + gammaln(b) - gammaln(n))
 
 
+def log_beta_constant(a: Array, b: Array) -> Array:
+    """Of the log-density of Beta(a, b): of its binomial form if both are `LARGE`, or the plain one.
+
+    ``engine.special`` has them.
+    """
+
+    def spread(count: Array) -> Array:
+        return 0.5 * np.log(2 * np.pi * count) + stirling_error(count)
+
+    one, zero = np.maximum(a - 1, 1), np.maximum(b - 1, 1)
+    binomial = np.log(one + zero + 1) + spread(one + zero) - spread(one) - spread(zero)
+    return np.where(np.minimum(a, b) > LARGE, binomial, -log_beta(a, b))
+
+
+@_quietly
+def log_square_ratio(power: Array, b: Array | None = None) -> Array:
+    """``log E[v^(2 power)] − 2 log E[v^power]`` of standard exponentials v, or of Beta(1, b).
+
+    It is ``F(2 power) − 2 F(power) + F(0)`` of a function whose second derivative at s, ψ′(1 + s)
+    or of betas that less ψ′(1 + b + s), is integrated: over log(1 + s), where it is smooth.
+    """
+    from scipy.special import polygamma
+
+    value = 0.0 * power
+    ends = value, np.log1p(power), np.log1p(2 * power)
+    for low, high in pairwise(ends):
+        for node, weight in _GAUSS:
+            t = low + node * (high - low)
+            s = np.expm1(t)
+            bend = polygamma(1, 1 + s) if b is None else trigamma_difference(1 + s, b)
+            value = value + weight * (high - low) * np.exp(t) * np.minimum(s, 2 * power - s) * bend
+    return value
+
+
 @_quietly
 def half_gamma_step(v: Array) -> Array:
     """``log Γ((v + 1)/2) − log Γ(v/2) − ½ log(v/2)``, about −1/(4 v)."""
@@ -116,6 +155,64 @@ def student_information(v: Array) -> Array:
     series = _in_inverse_squares((_2K * _IN_STEP)[1:], y) / y**3
     far = (7 + 3 / y) / y / y / (y + 1) / (y + 3) + series
     return 0.5 * np.where(v < 2 * _STEPS, near, far)
+
+
+def negative_binomial_information(r: float, p: float, q: float) -> float:
+    """``E[ψ′(r) − ψ′(x + r)]``, ψ′ being the integral of ``v exp(−r v)/(1 − exp(−v))`` over v."""
+
+    def expected(s: Array) -> Array:
+        v = s / r
+        part = -np.expm1(-v)
+        with np.errstate(divide="ignore"):
+            rest = np.where(p * part < 0.5, np.log1p(-p * part), np.log(q + p * np.exp(-v)))
+        return -np.exp(-s) * rest / (part * r)
+
+    angle = min(1.2, math.atan2(math.pi, math.log(p / q)))
+    return integral(expected, -38.0, 3.8, angle)
+
+
+def beta_binomial_ends(n: float, a: float, b: float) -> list[float]:
+    """``ψ(a + n) − ψ(a) − ψ(a + b + n) + ψ(a + b)``, the same of b, and its integrals over b, a.
+
+    The first is the score by a at x = n, the third minus the log-probability there.  They are
+    integrals over v, in which nothing cancels.
+    """
+
+    def difference(v: Array, c: float, other: float) -> Array:
+        return np.exp(-c * v) * np.expm1(-n * v) * np.expm1(-other * v) / -np.expm1(-v)
+
+    sums = []
+    for power in (0, 1):
+        for c, other in ((a, b), (b, a)):
+            low, high = -38.0 - math.log(max(n, a, b, 1.0)), math.log(45.0 / c)
+            part = partial(difference, c=c, other=other)
+            sums.append(integral(lambda v: part(v) / v**power, low, high, 1.2))  # noqa: B023
+    return sums
+
+
+def integral(g: Callable[[Array], Array], low: float, high: float, angle: float) -> float:
+    """``∫ g(v) dv`` from exp(low) to exp(high), where beyond there is nothing left, to 1e-15.
+
+    The trapezoidal rule, in log v, converges exponentially if g is analytic up to that angle.
+    """
+    step = angle / 7
+    v = np.exp(low + step * np.arange((high - low) / step))
+    return float(step * np.sum(v * g(v)))
+
+
+@_quietly
+def kumaraswamy_information(b: Array) -> tuple[Array, Array]:
+    """Fisher information of Kumaraswamy's distribution: of log a, and of log a and log b."""
+    one, two = np.ones_like(b), np.full_like(b, 2.0)
+    # Where a difference and its divisor vanish, they do so in proportion.
+    above, over = (np.where(gap == 0, 1e-30, gap) for gap in (np.where(b > 1, b - 2, 1.0), b - 1))
+    step, bend = digamma_difference(two, above), trigamma_difference(two, above)
+    large = 1 + b * (step * (step / above) + bend / above)
+    # Of small b it is proportional to b, and 1 would cancel.
+    harmonic = digamma_difference(one, b)
+    small = b * ((1 - harmonic) ** 2 + trigamma_difference(one, b)) - 2 * harmonic
+    of_a = np.where(b > 1, large, small / np.where(b > 1, 1.0, b - 2))
+    return of_a, -b * (digamma_difference(two, over) / over)
 
 
 def _polynomial(coefficients: tuple[float, ...], y: Array) -> Array:

@@ -1,4 +1,5 @@
-"""What a multivariate normal x = loc + L z is drawn from: z ~ N(0, I), with the scores of x."""
+"""What a multivariate normal x = loc + L z is drawn from: z ~ N(0, I), with the scores of x; and
+from one to the other."""
 
 from __future__ import annotations
 
@@ -8,25 +9,37 @@ from typing import Any
 
 import numpy as np
 
-from fastscore.engine.blocks import ACCUMULATE, LOG_PROBS, SAMPLE, SCORE, five_sums
+from fastscore.engine.blocks import (
+    ACCUMULATE,
+    FORWARD,
+    INVERSE,
+    LOG_PROBS,
+    SAMPLE,
+    SCORE,
+    five_sums,
+)
+from fastscore.engine.far import discard_above, mark_nan
 from fastscore.engine.jit import elementwise, plain, tile_kernel
 from fastscore.engine.memory import line_of, offset, pointer, vector
 from fastscore.engine.normals import MULTIPLE, normals
 from fastscore.engine.pairs import SCRATCH, add_pair_score, add_pair_sums
-from fastscore.engine.triangles import add_multiple, multiply, solve
+from fastscore.engine.triangles import add_multiple, affine, multiply, solve
 from fastscore.families._family import Family
 from fastscore.families._matrices import (
     BY_SCALE,
     DIAGONAL,
     INVERTED,
+    LOG_DET,
     OFF_DIAGONAL,
     Matrix,
     matrix_of,
     places,
 )
-from fastscore.families._support import Support
+from fastscore.families._support import Support, all_reals
 
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
+#: Beyond, the density is 0: z² overflows.
+_FARTHEST = 1e154
 
 
 @tile_kernel(SAMPLE)
@@ -103,6 +116,36 @@ def _accumulate(params, z, w, ww, sum_w, sum_ww, rows, d, stride, sums, size):
     room[0] = scratch[0] = 0.0  # kept alive till here
 
 
+@tile_kernel(FORWARD)
+def forward(params, z, rows, d, stride, x):
+    """x of z."""
+    loc, zeros, factor, to_solve, _, _ = places(params, d)
+    if params[INVERTED] == 0.0:
+        multiply(factor, loc, z, rows, d, stride, x)
+    else:
+        solve(to_solve, zeros, z, rows, d, stride, x)
+        for k in range(d):
+            column = vector(offset(x, k * stride), rows)
+            affine(loc[k], 1.0, column, rows, column)
+
+
+@tile_kernel(INVERSE)
+def inverse(params, x, rows, d, stride, z, log_det):
+    """z of x, and ``log|dz/dx|``."""
+    loc, zeros, factor, to_solve, _, _ = places(params, d)
+    mark_nan(x, d, rows, stride, log_det)
+    if params[INVERTED] == 0.0:
+        solve(to_solve, loc, x, rows, d, stride, z)
+    else:
+        for k in range(d):
+            target = vector(offset(z, k * stride), rows)
+            affine(-loc[k], 1.0, vector(offset(x, k * stride), rows), rows, target)
+        multiply(factor, zeros, z, rows, d, stride, z)
+    discard_above(_FARTHEST, z, d, rows, stride, log_det)
+    total = vector(log_det, rows)
+    affine(params[LOG_DET], 1.0, total, rows, total)
+
+
 class StandardNormal(Family):
     """Standard normals z, with the parameters and the scores of ``x = loc + L z``.
 
@@ -148,4 +191,4 @@ class StandardNormal(Family):
     @property
     def support_set(self) -> Support:
         """All reals."""
-        return Support.reals(self.d)
+        return all_reals(self.d)

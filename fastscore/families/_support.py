@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from itertools import accumulate
 from operator import or_
 from typing import Any, NamedTuple, Self
@@ -25,6 +25,8 @@ from fastscore.cached import cached
 
 #: Steps after which a search gives up: in general the question is as hard as satisfiability.
 _MOST_STEPS = 100_000
+#: Values of a tie that messages show.
+_SHOWN = 4
 
 
 class Tie(NamedTuple):
@@ -108,6 +110,12 @@ class Support:
             self.integer[tie.start] and other.integer[tie.start] for tie in self.ties ^ other.ties
         )
 
+    def holds(self, point: np.ndarray) -> np.ndarray:
+        """Coordinates, (d,), at which a point is inside, without regard to ties."""
+        inside = (self.low <= point) & (point <= self.high)
+        inside[[k for k, value in self._pairs if point[k] == value]] = False
+        return inside
+
     @cached
     def _pairs(self) -> frozenset[tuple[int, int]]:
         return frozenset(map(tuple, self.excluded.tolist()))
@@ -121,10 +129,50 @@ class Support:
         return covers
 
 
-def uncovered(p: Iterable[Support], proposals: Sequence[Support]) -> np.ndarray | None:
-    """A point of one of p's supports that no proposal reaches, see `missed_by`, or None."""
-    missed = (missed_by(support, proposals) for support in p)
-    return next((point for point in missed if point is not None), None)
+@lru_cache(maxsize=64)
+def all_reals(d: int) -> Support:
+    """Of d coordinates; made once, so that it is recognised."""
+    return Support.reals(d)
+
+
+def uncovered(
+    p: Iterable[Support], proposals: Sequence[Support], owners: Sequence[str], kind: str
+) -> str | None:
+    """Of p's supports what no proposal reaches, in words, or None if there is nothing.
+
+    Parameters
+    ----------
+    p, proposals
+        Of the target, of which each is asked about; and of its proposals, see `missed_by`.
+    owners : sequence of str
+        What each of the proposals is called.
+    kind : str
+        What they are called together, in the singular.
+    """
+    for support in p:
+        point = missed_by(support, proposals)
+        if point is not None:
+            return f"no {kind} reaches {_missing(support, proposals, owners, point)}"
+    return None
+
+
+def _missing(
+    p: Support, proposals: Sequence[Support], owners: Sequence[str], point: np.ndarray
+) -> str:
+    """A point says it where nothing is tied: else it may be none of p's, or be reached."""
+    for owner, q in zip(owners, proposals, strict=True):
+        if q.ties - p.ties:
+            return f"all that p does: {owner} only has samples with {told(q.ties - p.ties, p.d)}"
+    if not p.ties:
+        return f"x = {np.array2string(point, threshold=8)}, which p does"
+    free: np.ndarray = np.ones(p.d, dtype=bool)
+    for tie in p.ties:
+        free[tie.start : tie.stop] = False
+    at = [np.flatnonzero(free & ~q.holds(point))[:1].tolist() for q in proposals]
+    if at and all(at):  # then their ties do not matter
+        where = sorted({k for (k,) in at})
+        return ", ".join(f"x[{k}] = {point[k]}" for k in where) + ", which p does"
+    return f"all that p does, samples with {told(p.ties, p.d)}"
 
 
 def missed_by(p: Support, proposals: Sequence[Support]) -> np.ndarray | None:
@@ -141,7 +189,8 @@ def missed_by(p: Support, proposals: Sequence[Support]) -> np.ndarray | None:
     -------
     ndarray or None
         Of shape (d,), int64 if all coordinates are integers.  Of reals it is inside a cell that
-        all proposals miss, so that p has mass around it.
+        all proposals miss, so that p has mass around it.  Ties are left out of account: where p has
+        some the point may be none of its samples, and tied proposals count as missing it.
 
     Raises
     ------
@@ -180,9 +229,25 @@ def missed_by(p: Support, proposals: Sequence[Support]) -> np.ndarray | None:
 
 
 def shown(ties: frozenset[Tie]) -> str:
-    """In words."""
-    each = (f"{law} of {start}…{stop - 1}" for start, stop, law in sorted(ties, key=str))
+    """What is tied, and where."""
+    each = (f"{_law(tie)} of {tie.start}…{tie.stop - 1}" for tie in sorted(ties, key=str))
     return ", ".join(each) or "none"
+
+
+def told(ties: frozenset[Tie], d: int) -> str:
+    """The first of some ties, of d coordinates in all."""
+    tie = min(ties, key=lambda tie: tie[:2])
+    law = {"permutation": "every item once"}.get(_law(tie), _law(tie))
+    last = f"…{tie.stop - 1}" if tie.stop - tie.start > 1 else ""
+    return law if tie.stop - tie.start == d else f"{law} in x[{tie.start}{last}]"
+
+
+def _law(tie: Tie) -> str:
+    """In words."""
+    if not isinstance(tie.law, tuple):
+        return str(tie.law)
+    name, *values = tie.law
+    return f"{name} {', '.join(map(str, values[:_SHOWN]))}{', …' * (len(values) > _SHOWN)}"
 
 
 def _search(choices: list[dict[int, float]], everyone: int) -> tuple[float, ...] | None:

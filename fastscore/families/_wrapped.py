@@ -23,7 +23,7 @@ class Wrapped(Family):
         if not isinstance(p, Family):
             raise TypeError(f"p={p!r} is not a distribution: give one, such as fs.Normal(…)")
         self.inner = p
-        self.d, self.dtype = p.d, p.dtype
+        self.d, self.dtype, self.moving = p.d, p.dtype, p.moving
         self.fisher_estimated = p.fisher_estimated
 
     @cached

@@ -6,18 +6,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastscore.cached import cached
 from fastscore.engine.gammas import FEWEST, betas
-from fastscore.engine.jit import elementwise, inlined
+from fastscore.engine.jit import inlined
 from fastscore.engine.special import deviance, log_ratio, times_log
 from fastscore.engine.vecmath import fma, log1p
 from fastscore.families._coordinates import Coordinates
-from fastscore.families._family import Source
 from fastscore.families._parameters import positive
 from fastscore.families._special import (
     LARGE,
     digamma_excess,
-    log_beta,
+    log_beta_constant,
     stirling_error,
     trigamma_difference,
 )
@@ -25,11 +23,6 @@ from fastscore.families.bijection import SIGMOID
 
 #: Of a smaller concentration0 a draw may round to 1: P(1 − x < 2⁻⁵³) > 1e-18.
 _FEWEST_0 = 1.2
-
-
-@elementwise
-def _sample(stream, scratch, x, count, concentration1, concentration0):
-    betas(stream, scratch, x, count, concentration1, concentration0)
 
 
 @inlined
@@ -56,10 +49,7 @@ def _log_density(x, concentration1, concentration0, constant):
 
 class Beta(
     Coordinates, scores=2, low=0.0, high=1.0,
-    fields=(
-        "concentration1", "concentration0", "excess1", "excess0", "constant", "by_1", "by_0",
-    ),
-    sample=_sample, score=_score, log_density=_log_density,
+    sample=betas, score=_score, log_density=_log_density,
 ):  # fmt: skip
     """Independent beta distributions, of mean ``concentration1/(concentration1 + concentration0)``.
 
@@ -91,6 +81,9 @@ class Beta(
         ``y/(y + z)`` of two gammas, exactly.  If an a is below 0.06 or a b below 1.2,
         log(x/(1 − x)) is drawn and kept: where x rounds to 0 or 1, f sees that, and the score is
         exact.
+    Moments
+        Mean ``a/n``, variance ``a b/(n² (n + 1))``, n being ``a + b``; entropy
+        ``log B(a, b) − (a − 1) ψ(a) − (b − 1) ψ(b) + (n − 2) ψ(n)``.
 
     With an a below 0.06 or a b below 0.5 neither proposals nor mixtures can be had: they need x
     itself.
@@ -100,13 +93,9 @@ class Beta(
     floors: ClassVar = {"concentration1": -2, "concentration0": -2}
 
     def __init__(
-        self,
-        concentration1: Any = None,
-        concentration0: Any = None,
-        *,
-        log_concentration1: Any = None,
-        log_concentration0: Any = None,
-    ) -> None:
+        self, concentration1: Any = None, concentration0: Any = None, *,
+        log_concentration1: Any = None, log_concentration0: Any = None,
+    ) -> None:  # fmt: skip
         self._one, self._zero = self._set(
             positive("Beta", "concentration1", concentration1, log_concentration1),
             positive("Beta", "concentration0", concentration0, log_concentration0),
@@ -118,7 +107,7 @@ class Beta(
         return {
             "concentration1": a, "excess1": digamma_excess(a) - total, "by_1": a * by_a,
             "concentration0": b, "excess0": digamma_excess(b) - total, "by_0": b * by_b,
-            "constant": _constant(a, b),
+            "constant": log_beta_constant(a, b),
         }  # fmt: skip
 
     def _information(self) -> Any:
@@ -126,62 +115,32 @@ class Beta(
 
         (a, by_a), (b, by_b) = self._one, self._zero
         one, zero = a * by_a, b * by_b
+        of_one, of_zero = trigamma_difference(a, b) * one**2, trigamma_difference(b, a) * zero**2
         cross = -polygamma(1, a + b) * one * zero
-        return [
-            [trigamma_difference(a, b) * one**2, cross],
-            [cross, trigamma_difference(b, a) * zero**2],
-        ]
+        return [[of_one, cross], [cross, of_zero]]
 
     @property
     def underflows(self) -> bool:
         """Whether samples may underflow, or, more than one in 10⁸, round to 1."""
         return bool(np.any((self._one.value < FEWEST) | (self._zero.value < 0.5)))
 
-    @property
-    def source(self) -> Source:
+    def _elsewhere(self) -> tuple[Any, ...] | None:
         """Log-odds, where a sample could round to 0 or 1."""
-        if np.all((self._one.value >= FEWEST) & (self._zero.value >= _FEWEST_0)):
-            return super().source
-        return Source(self._log_odds, SIGMOID.forward_kernel)
-
-    @cached
-    def _log_odds(self) -> Any:
         from fastscore.families._logit_beta import LogitBeta
 
-        return LogitBeta(**self.parameters)
+        resolved = (self._one.value >= FEWEST) & (self._zero.value >= _FEWEST_0)
+        return None if np.all(resolved) else (LogitBeta, SIGMOID.forward_kernel)
 
-    @property
-    def mean(self) -> np.ndarray:
-        """``a/(a + b)``."""
-        a, b = self._one.value, self._zero.value
-        return a / (a + b)
-
-    @property
-    def variance(self) -> np.ndarray:
-        """``a b/((a + b)² (a + b + 1))``."""
-        a, b = self._one.value, self._zero.value
-        return self.mean * (b / (a + b)) / (a + b + 1)
-
-    def entropy(self) -> float:
-        """``Σ log B(a, b) − (a − 1) ψ(a) − (b − 1) ψ(b) + (a + b − 2) ψ(a + b)``."""
+    def _moments(self) -> dict[str, Any]:
         a, b = self._one.value, self._zero.value
         n = a + b
+        mean = a / n
         # With ψ(a) = log a + excess the large terms cancel here, not in the sum.
         spread = 0.5 * np.log(2 * np.pi) - 1.5 * np.log(n) + 0.5 * np.log(a) + 0.5 * np.log(b)
         spread += stirling_error(a) + stirling_error(b) - stirling_error(n)
         excess = digamma_excess(a) * (a - 1) + digamma_excess(b) * (b - 1)
-        return float(np.sum(spread - excess + digamma_excess(n) * (n - 2)))
-
-
-def _constant(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Of the binomial form, where both are large, and of the plain one."""
-
-    def spread(count: np.ndarray) -> np.ndarray:
-        return 0.5 * np.log(2 * np.pi * count) + stirling_error(count)
-
-    one, zero = np.maximum(a - 1, 1), np.maximum(b - 1, 1)
-    binomial = np.log(one + zero + 1) + spread(one + zero) - spread(one) - spread(zero)
-    return np.where(np.minimum(a, b) > LARGE, binomial, -log_beta(a, b))
+        entropy = spread - excess + digamma_excess(n) * (n - 2)
+        return {"mean": mean, "variance": mean * (b / n) / (n + 1), "entropy": entropy}
 
 
 __all__ = ["Beta"]

@@ -137,9 +137,26 @@ def _log_sigmoid_derivative(z):
     return -abs(z) - 2.0 * log1pexp(-abs(z))
 
 
+@inlined
+def _inverse_exp(z):
+    return exp(-z)
+
+
+@inlined
+def _minus_log(x):
+    return -log(x)
+
+
+@inlined
+def _minus(z):
+    return -z
+
+
 #: ``x = exp z``.
 EXP = Bijection(exp, log, _identity, image=(0.0, math.inf))
+#: ``x = exp(−z)``.
+INVERSE_EXP = Bijection(_inverse_exp, _minus_log, _minus, image=(0.0, math.inf))
 #: ``x = 1/(1 + exp(−z))``.
 SIGMOID = Bijection(expit, _logit, _log_sigmoid_derivative, image=(0.0, 1.0))
 
-__all__ = ["EXP", "SIGMOID", "Bijection"]
+__all__ = ["EXP", "INVERSE_EXP", "SIGMOID", "Bijection"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,9 +16,7 @@ from fastscore.families._coordinates import Coordinates
 from fastscore.families._probability import Probability
 from fastscore.families._special import stirling_error
 from fastscore.families._support import Support
-
-#: Trials beyond which samples would not be exact as floats.
-_MOST = 2**50
+from fastscore.families._trials import Trials
 
 
 @elementwise
@@ -49,11 +45,7 @@ def _log_density(
 
 
 class Binomial(
-    Probability, Coordinates, low=0.0, high="trials", discrete=True,
-    fields=(
-        "trials", "sign", "rare", "mean", "rest", "log_mean", "log_rest", "root", "at_none",
-        "at_all", "unit", "table",
-    ),
+    Trials, Probability, Coordinates, low=0.0, high="trials", discrete=True,
     sample=_sample, score=_score, log_density=_log_density,
 ):  # fmt: skip
     """Independent numbers of successes among so many trials.
@@ -88,14 +80,8 @@ class Binomial(
     """
 
     def __init__(self, total_count: Any = 1, probs: Any = None, logits: Any = None) -> None:
-        given = checks.parameter("total_count", total_count)
-        whole = (given == np.floor(given)) & (given >= 0) & (given <= _MOST)
-        checks.require("total_count", given, whole, "an integer from 0 to 2**50")
-        trials = given.astype(np.int64)
-        trials.flags.writeable = False
-        self.constants = MappingProxyType({"total_count": trials})
+        self._set_trials(total_count)
         self._set_probability(probs, logits)
-        self._trials = np.broadcast_to(given.ravel(), self.d)
 
     def _record(self) -> dict[str, Any]:
         n, often = self._trials, self._p > self._q
@@ -132,15 +118,6 @@ class Binomial(
     def variance(self) -> np.ndarray:
         """``n p (1 − p)``."""
         return self.mean * self._q
-
-    def support(self, most: int) -> np.ndarray:
-        """All ``Π (n + 1)`` outcomes, in rows."""
-        counts = [int(n) + 1 for n in self._trials]
-        if math.prod(counts) > most:
-            raise ValueError(
-                f"Binomial of d = {self.d} has {math.prod(counts):.6g} outcomes, of {most} at most"
-            )
-        return np.indices(counts, dtype=np.int64).reshape(self.d, -1).T
 
     @property
     def support_set(self) -> Support:

@@ -29,10 +29,7 @@ def _log_density(x, rate, log_rate):
     return log_rate - rate * x
 
 
-class Exponential(
-    Coordinates, fields=("scale", "rate", "unit", "log_rate"), low=0.0,
-    sample=_sample, score=_score, log_density=_log_density,
-):  # fmt: skip
+class Exponential(Coordinates, low=0.0, sample=_sample, score=_score, log_density=_log_density):
     """Independent exponential distributions, of mean ``1/rate``.
 
     Parameters
@@ -57,6 +54,8 @@ class Exponential(
         Diagonal, ``1/rate²``; by the logarithm 1.
     Sampler
         Inversion of a uniform of 52 bits: the tail is right to 2^-52.
+    Moments
+        Mean ``1/rate``, variance ``1/rate²``; entropy ``1 − log rate``.
     """
 
     def __init__(self, rate: Any = None, *, log_rate: Any = None) -> None:
@@ -69,25 +68,15 @@ class Exponential(
     def _information(self) -> Any:
         return [[self._rate.unit**2]]
 
-    @property
-    def mean(self) -> np.ndarray:
-        """``1/rate``."""
-        return 1 / self._rate.value
-
-    @property
-    def variance(self) -> np.ndarray:
-        """``1/rate²``."""
-        return self.mean**2
+    def _moments(self) -> dict[str, Any]:
+        mean = 1 / self._rate.value
+        return {"mean": mean, "variance": mean**2, "entropy": 1 - np.log(self._rate.value)}
 
     def _fit(self, x: np.ndarray, shares: np.ndarray, least: float) -> dict[str, Any]:
         require("x", x, x >= 0, "a waiting time, not negative")
         ((name, given),) = self.parameters.items()
-        rate = 1 / mean_above(x, shares, self.mean, least, given.size)
+        rate = 1 / mean_above(x, shares, 1 / self._rate.value, least, given.size)
         return {name: rate if name == "rate" else np.log(rate)}
-
-    def entropy(self) -> float:
-        """``Σ 1 − log rate``."""
-        return float(np.sum(1 - np.log(self._rate.value)))
 
 
 __all__ = ["Exponential"]

@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from fastscore.checks import one_of
 from fastscore.families._family import Family
+from fastscore.families._moving import require_parameter
 from fastscore.families._wrapped import Wrapped
 
 
@@ -35,7 +35,7 @@ class Fixed(Wrapped):
         self._wrap(p)
         self._names = (names,) if isinstance(names, str) else tuple(names)
         for name in self._names:
-            one_of("names", name, p.parameters)
+            require_parameter("names", name, p)
         free = {name: value for name, value in p.parameters.items() if name not in self._names}
         if not free:
             raise ValueError(f"names={names!r} are all parameters of {p!r}: leave one free")

@@ -7,42 +7,26 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastscore.cached import cached
 from fastscore.engine.gammas import FEWEST, gammas
-from fastscore.engine.jit import elementwise, inlined
-from fastscore.engine.special import deviance
+from fastscore.engine.jit import inlined
+from fastscore.engine.special import deviance, log_of_ratio
 from fastscore.engine.vecmath import fma, log_minus
 from fastscore.families._coordinates import Coordinates
-from fastscore.families._family import Source
 from fastscore.families._parameters import positive
 from fastscore.families._special import LARGE, digamma_excess, stirling_error
 from fastscore.families.bijection import EXP
 
 
-@elementwise
-def _sample(stream, scratch, x, count, concentration, scale):
-    gammas(stream, scratch, x, count, concentration, scale)
-
-
 @inlined
-def _score(x, concentration, rate, log_mean, excess, by_concentration, by_rate):
+def score(x, concentration, rate, log_mean, excess, by_concentration, by_rate):
     over = fma(rate, x, -concentration)
-    slope = (_log_ratio(x, over / concentration, log_mean) - excess) * by_concentration
+    slope = (log_of_ratio(x, over / concentration, log_mean) - excess) * by_concentration
     possible = x > (0.0 if concentration > 1.0 else -1.0)
     return (slope if possible else 0.0), (-over * by_rate if possible else 0.0)
 
 
 @inlined
-def _log_ratio(x, u, log_mean):
-    """``log x − log_mean``, u being ``x/mean − 1``; with one logarithm for all x."""
-    near = (u > -0.5) & (u < 1e3)
-    v = 1.0 + u
-    value = log_minus(v if near else x, 0.0 if near else log_mean)
-    return value + ((u - (v - 1.0)) / v if near else 0.0)
-
-
-@inlined
-def _log_density(x, concentration, rate, log_mean, constant, plain_constant):
+def log_density(x, concentration, rate, log_mean, constant, plain_constant):
     """That of a Poisson count of concentration − 1, mean rate x; see ``engine.special``."""
     m = rate * x
     order = concentration - 1.0
@@ -53,14 +37,7 @@ def _log_density(x, concentration, rate, log_mean, constant, plain_constant):
     return -math.inf if m == math.inf else value
 
 
-class Gamma(
-    Coordinates, scores=2, low=0.0,
-    fields=(
-        "concentration", "rate", "scale", "log_mean", "excess", "constant", "plain_constant",
-        "by_concentration", "by_rate",
-    ),
-    sample=_sample, score=_score, log_density=_log_density,
-):  # fmt: skip
+class Gamma(Coordinates, scores=2, low=0.0, sample=gammas, score=score, log_density=log_density):
     """Independent gamma distributions, of mean ``concentration/rate``.
 
     Parameters
@@ -88,6 +65,8 @@ class Gamma(
     Sampler
         Normals cubed and thinned, by Marsaglia and Tsang (2000), exactly.  If a concentration is
         below 0.06, log x is drawn and kept: where x underflows, f sees 0, and the score is exact.
+    Moments
+        Mean ``a/rate``, variance ``a/rate²``; entropy ``a − log rate + log Γ(a) + (1 − a) ψ(a)``.
 
     With a concentration below 0.06 neither proposals nor mixtures can be had: they need x itself.
     """
@@ -96,16 +75,13 @@ class Gamma(
     floors: ClassVar = {"rate": -1}
 
     def __init__(
-        self,
-        concentration: Any = None,
-        rate: Any = None,
-        *,
-        log_concentration: Any = None,
+        self, concentration: Any = None, rate: Any = None, *, log_concentration: Any = None,
         log_rate: Any = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
+        owner = type(self).__name__
         self._concentration, self._rate = self._set(
-            positive("Gamma", "concentration", concentration, log_concentration),
-            positive("Gamma", "rate", rate, log_rate),
+            positive(owner, "concentration", concentration, log_concentration),
+            positive(owner, "rate", rate, log_rate),
         )
 
     def _record(self) -> dict[str, Any]:
@@ -132,35 +108,19 @@ class Gamma(
         """Whether samples may underflow."""
         return bool(np.any(self._concentration.value < FEWEST))
 
-    @property
-    def source(self) -> Source:
+    def _elsewhere(self) -> tuple[Any, ...] | None:
         """Logarithms, where a sample could underflow."""
-        if not self.underflows:
-            return super().source
-        return Source(self._logarithms, EXP.forward_kernel)
-
-    @cached
-    def _logarithms(self) -> Any:
         from fastscore.families._log_gamma import LogGamma
 
-        return LogGamma(**self.parameters)
+        return (LogGamma, EXP.forward_kernel) if self.underflows else None
 
-    @property
-    def mean(self) -> np.ndarray:
-        """``concentration/rate``."""
-        return self._concentration.value / self._rate.value
-
-    @property
-    def variance(self) -> np.ndarray:
-        """``concentration/rate²``."""
-        return self.mean / self._rate.value
-
-    def entropy(self) -> float:
-        """``Σ a − log rate + log Γ(a) + (1 − a) ψ(a)``."""
-        a = self._concentration.value
+    def _moments(self) -> dict[str, Any]:
+        a, rate = self._concentration.value, self._rate.value
+        mean = a / rate
         # ψ(a) = log a + excess; log Γ(a) + (1 − a) log a + a is ½ log(2π a) and Stirling's error.
         spread = 0.5 * np.log(2 * np.pi * a) + stirling_error(a)
-        return float(np.sum(spread + (1 - a) * digamma_excess(a) - np.log(self._rate.value)))
+        entropy = spread + (1 - a) * digamma_excess(a) - np.log(rate)
+        return {"mean": mean, "variance": mean / rate, "entropy": entropy}
 
 
 __all__ = ["Gamma"]

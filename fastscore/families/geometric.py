@@ -8,7 +8,7 @@ import numpy as np
 
 from fastscore import checks
 from fastscore.engine.counts import geometrics
-from fastscore.engine.jit import elementwise, inlined
+from fastscore.engine.jit import inlined
 from fastscore.engine.vecmath import fma
 from fastscore.families._coordinates import Coordinates
 from fastscore.families._probability import Probability
@@ -16,11 +16,6 @@ from fastscore.families._support import Support
 
 #: Of a smaller probability a sample may not fit into 2⁵¹.
 _SMALLEST = 2.0**-45
-
-
-@elementwise
-def _sample(stream, scratch, x, count, scale):
-    geometrics(stream, scratch, x, count, scale)
 
 
 @inlined
@@ -38,8 +33,7 @@ def _log_density(x, log_p, log_q):
 
 class Geometric(
     Probability, Coordinates, low=0.0, discrete=True,
-    fields=("p", "q", "unit", "log_p", "log_q", "scale"),
-    sample=_sample, score=_score, log_density=_log_density,
+    sample=geometrics, score=_score, log_density=_log_density,
 ):  # fmt: skip
     """Independent numbers of failures before the first success.
 
@@ -67,6 +61,8 @@ class Geometric(
     Sampler
         An exponential, rounded down, of a uniform of 52 bits: probabilities are met to 2^-52, and
         to 1e-13 if p is so small.
+    Moments
+        Mean ``(1 − p)/p``, variance ``(1 − p)/p²``; entropy ``−log p − (1 − p)/p log(1 − p)``.
     """
 
     def __init__(self, probs: Any = None, *, logits: Any = None) -> None:
@@ -84,20 +80,10 @@ class Geometric(
     def _information(self) -> Any:
         return [[self._q * self._unit**2]]
 
-    @property
-    def mean(self) -> np.ndarray:
-        """``(1 − p)/p``."""
-        return self._q / self._p
-
-    @property
-    def variance(self) -> np.ndarray:
-        """``(1 − p)/p²``."""
-        return self.mean / self._p
-
-    def entropy(self) -> float:
-        """``−Σ log p + (1 − p)/p log(1 − p)``."""
-        failures = np.where(self._q > 0, self.mean, 1) * np.where(self._q > 0, self._log_q, 0)
-        return float(-np.sum(self._log_p + failures))
+    def _moments(self) -> dict[str, Any]:
+        mean = self._q / self._p
+        failures = mean * np.where(self._q > 0, self._log_q, 0)
+        return {"mean": mean, "variance": mean / self._p, "entropy": -(self._log_p + failures)}
 
     @property
     def support_set(self) -> Support:

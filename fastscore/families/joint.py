@@ -149,6 +149,7 @@ class Joint(Composite):
         self._parts = parts
         self.parameters: Mapping[str, np.ndarray] = MappingProxyType(self._named("parameters"))
         self.constants = MappingProxyType(self._named("constants"))
+        self.moving = tuple(f"{part}.{name}" for part, p in parts.items() for name in p.moving)
         self.d = sum(p.d for p in parts.values())
         self.size = sum(p.size for p in parts.values())
         self.fisher_estimated = any(p.fisher_estimated for p in parts.values())

@@ -9,9 +9,8 @@ import numpy as np
 
 from fastscore.engine.exponentials import laplaces
 from fastscore.engine.jit import elementwise, inlined
-from fastscore.families._coordinates import Coordinates
 from fastscore.families._fitting import weighted_median
-from fastscore.families._parameters import positive, real
+from fastscore.families._location_scale import LocationScale, Standard
 
 
 @elementwise
@@ -31,11 +30,8 @@ def _log_density(x, loc, scale, constant):
     return constant - abs((x - loc) / scale)
 
 
-class Laplace(
-    Coordinates, fields=("loc", "scale", "unit", "constant"), scores=2,
-    sample=_sample, score=_score, log_density=_log_density,
-):  # fmt: skip
-    """Independent Laplace distributions, of density ``exp(−|x − loc|/scale)/(2 scale)``.
+class Laplace(LocationScale, sample=_sample, score=_score, log_density=_log_density):
+    """Independent Laplace (double exponential) distributions.
 
     Parameters
     ----------
@@ -53,38 +49,20 @@ class Laplace(
 
     Notes
     -----
-    With ``z = (x − loc)/scale`` the score is ``∂_loc = sign(z)/scale``, 0 at z = 0,
-    ``∂_scale = (|z| − 1)/scale``, ``∂_log_scale = |z| − 1``; the Fisher information is diagonal,
-    ``1/scale²`` twice, and 1 by the logarithm.
+    Density
+        ``exp(−|z|)/(2 scale)``, z being ``(x − loc)/scale``.
+    Score
+        ``sign(z)/scale``, 0 at z = 0, and ``(|z| − 1)/scale``; by the logarithm ``|z| − 1``.
+    Fisher information
+        Diagonal, ``1/scale²`` twice; by the logarithm 1.
+    Sampler
+        Inversion of a uniform of 52 bits, and a sign: both tails are right to 2^-52.
     """
 
-    def __init__(self, loc: Any, scale: Any = None, *, log_scale: Any = None) -> None:
-        loc, self._scale = self._set(
-            real("loc", loc), positive("Laplace", "scale", scale, log_scale)
-        )
-        self._loc = loc.value
-
-    def _record(self) -> dict[str, Any]:
-        scale, unit = self._scale
-        return {"loc": self._loc, "scale": scale, "unit": unit, "constant": -np.log(2 * scale)}
-
-    def _information(self) -> Any:
-        scale, unit = self._scale
-        return [[1 / scale**2, 0], [0, unit**2]]
-
-    @property
-    def mean(self) -> np.ndarray:
-        """``loc``."""
-        return self._loc
-
-    @property
-    def variance(self) -> np.ndarray:
-        """``2 scale²``."""
-        return 2 * self._scale.value**2
-
-    def entropy(self) -> float:
-        """``Σ 1 + log(2 scale)``."""
-        return float(np.sum(1 + np.log(2 * self._scale.value)))
+    standard = Standard(
+        mean=0.0, variance=2.0, entropy=1 + math.log(2), constant=-math.log(2),
+        information=(1.0, 0.0, 1.0),
+    )  # fmt: skip
 
     def _fit(self, x: np.ndarray, shares: np.ndarray, least: float) -> dict[str, Any]:
         """The median, and the mean distance from it."""

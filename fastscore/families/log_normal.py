@@ -12,7 +12,6 @@ from fastscore.engine.memory import vector
 from fastscore.engine.normals import MULTIPLE, normals
 from fastscore.engine.vecmath import exp, log, log_minus
 from fastscore.families._coordinates import Coordinates
-from fastscore.families._family import Source
 from fastscore.families._parameters import positive, real
 from fastscore.families.bijection import EXP
 from fastscore.families.normal import Normal
@@ -40,8 +39,7 @@ def _log_density(x, loc, scale, constant):
 
 
 class LogNormal(
-    Coordinates, fields=("loc", "scale", "unit", "constant"), scores=2, low=0.0,
-    sample=_sample, score=_score, log_density=_log_density,
+    Coordinates, scores=2, low=0.0, sample=_sample, score=_score, log_density=_log_density,
 ):  # fmt: skip
     """Independent log-normals, ``x_k = exp(loc_k + scale_k z_k)``.
 
@@ -57,7 +55,8 @@ class LogNormal(
     Raises
     ------
     ValueError
-        As `Normal` does.
+        If a parameter is not finite, a scale is not positive, shapes differ, or a scale lies
+        below the spacing of float64 around its loc.
 
     Notes
     -----
@@ -70,19 +69,19 @@ class LogNormal(
     Sampler
         A normal log x is drawn, and kept: where x overflows or underflows, f sees infinity or 0,
         and the score is exact.
+    Moments
+        Mean ``exp(loc + scale²/2)``, variance ``(exp(scale²) − 1) mean²``; entropy
+        ``loc + log scale + (1 + log 2π)/2``.
     """
 
     def __init__(self, loc: Any, scale: Any = None, *, log_scale: Any = None) -> None:
-        spread, self._scale = self._set(
+        (self._loc, _), self._scale = self._set(
             real("loc", loc), positive("LogNormal", "scale", scale, log_scale)
         )
-        self._loc = spread.value
-        self._logarithms = Normal(**self.parameters)
+        self._logarithms = self.source.family
 
-    @property
-    def source(self) -> Source:
-        """log x."""
-        return Source(self._logarithms, EXP.forward_kernel)
+    def _elsewhere(self) -> tuple[Any, ...]:
+        return Normal, EXP.forward_kernel
 
     def _record(self) -> dict[str, Any]:
         scale, unit = self._scale
@@ -93,22 +92,13 @@ class LogNormal(
         scale, unit = self._scale
         return [[1 / scale**2, 0], [0, 2 * unit**2]]
 
-    @property
-    def mean(self) -> np.ndarray:
-        """``exp(loc + scale²/2)``."""
-        with np.errstate(over="ignore"):
-            return np.exp(self._loc + self._scale.value**2 / 2)
-
-    @property
-    def variance(self) -> np.ndarray:
-        """``(exp(scale²) − 1) exp(2 loc + scale²)``."""
-        square = self._scale.value**2
-        with np.errstate(over="ignore"):
-            return np.expm1(square) * np.exp(2 * self._loc + square)
-
-    def entropy(self) -> float:
-        """That of the normal and ``Σ loc``."""
-        return self._logarithms.entropy() + float(np.sum(self._loc))
+    def _moments(self) -> dict[str, Any]:
+        loc, square = self._loc, self._scale.value**2
+        return {
+            "mean": np.exp(loc + square / 2),
+            "variance": np.expm1(square) * np.exp(2 * loc + square),
+            "entropy": loc + np.log(self._scale.value) + 0.5 * math.log(2 * math.pi * math.e),
+        }
 
     def _fit(self, x: np.ndarray, shares: np.ndarray, least: float) -> dict[str, Any]:
         return dict(self._logarithms._fit(np.log(x), shares, least))

@@ -10,9 +10,9 @@ import numpy as np
 
 from fastscore import checks
 from fastscore.families._family import Family
-from fastscore.families._low_rank import accumulate, log_probs, packed, sample, score
+from fastscore.families._low_rank import LowRank, accumulate, log_probs, sample, score
 from fastscore.families._matrices import matrix_of
-from fastscore.families._support import Support
+from fastscore.families._support import Support, all_reals
 
 #: Below, scores by the diagonal would overflow.
 _LEAST = 1e-300
@@ -45,6 +45,8 @@ class LowRankMultivariateNormal(Family):
         ``Σ⁻¹`` of loc; ``½ tr(Σ⁻¹ dΣ Σ⁻¹ dΣ′)`` of changes dΣ and dΣ′ of Σ; 0 between the two.
     Sampler
         d + r standard normals e and ε.
+    Moments
+        Mean loc, variance the diagonal of Σ; entropy ``½ log det(2πe Σ)``.
 
     Sampling, score and log-density take O(d r) per sample, by the identity of Woodbury.
     """
@@ -68,30 +70,14 @@ class LowRankMultivariateNormal(Family):
         self.d, self.rank = factor.shape
         self.size = self.d * (self.rank + 2)
         self.index = np.arange(self.size)
-        # Of orthonormal columns of [W/√D, 1]: Σ⁻¹ = (1 − Q Qᵀ)/√D√D, without squaring W.
-        root = np.sqrt(diagonal)
-        columns, triangle = np.linalg.qr(np.vstack([factor / root[:, None], np.eye(self.rank)]))
-        self._root, self._columns = root, columns[: self.d]
-        self._log_det = float(np.sum(np.log(root)) + np.sum(np.log(np.abs(np.diag(triangle)))))
-        self._solved = np.linalg.solve(triangle, self._columns.T).T / root[:, None]
-        expected = (1 - np.sum(self._columns**2, axis=1)) / diagonal
-        constant = -self._log_det - self.d * math.log(2 * math.pi) / 2
-        vectors = [loc, diagonal, root, expected]
-        self.packed = packed(self.rank, constant, factor, self._solved, vectors)
+        self._matrix = LowRank.of(factor, diagonal)
+        self.packed = self._matrix.packed(loc)
 
-    @property
-    def mean(self) -> np.ndarray:
-        """``loc``."""
-        return self.parameters["loc"]
-
-    @property
-    def variance(self) -> np.ndarray:
-        """The diagonal of Σ."""
-        return np.sum(self.parameters["cov_factor"] ** 2, axis=1) + self.parameters["cov_diag"]
-
-    def entropy(self) -> float:
-        """``½ log|Σ| + d (1 + log 2π)/2``."""
-        return self._log_det + self.d * (1 + math.log(2 * math.pi)) / 2
+    def _moments(self) -> dict[str, Any]:
+        loc, factor, diagonal = self.parameters.values()
+        entropy = self._matrix.log_det + self.d * (1 + math.log(2 * math.pi)) / 2
+        variance = np.sum(factor**2, axis=1) + diagonal
+        return {"mean": loc, "variance": variance, "entropy": entropy}
 
     def fisher(self) -> Any:
         """Fisher information, (P, P).
@@ -101,31 +87,12 @@ class LowRankMultivariateNormal(Family):
         ndarray or scipy.sparse.linalg.LinearOperator
             An operator beyond 4,096 parameter entries, whose products take ``O(d r²)``.
         """
-        return matrix_of(self._fisher_times, self.size)
-
-    def _fisher_times(self, v: np.ndarray) -> np.ndarray:
-        """Of changes of W and D, and thus dΣ: ``Σ⁻¹ dΣ Σ⁻¹ W`` and ``½ diag Σ⁻¹ dΣ Σ⁻¹``."""
-        factor, diagonal = self.parameters["cov_factor"], self.parameters["cov_diag"]
-        loc, by_factor, by_diagonal = np.split(v, [self.d, self.size - self.d], axis=-1)
-        change, solved = by_factor.reshape(*v.shape[:-1], *factor.shape), self._solved
-        moved = change @ (factor.T @ solved) + factor @ (change.swapaxes(-1, -2) @ solved)
-        moved += by_diagonal[..., None] * solved
-        basis = self._columns / self._root[:, None]
-        inner = basis.T * by_diagonal[..., None, :] @ basis
-        diagonals = np.sum(basis @ inner * basis + 2 * self._solve(change) * solved, axis=-1)
-        diagonals += by_diagonal / diagonal * (1 / diagonal - 2 * np.sum(basis**2, axis=1))
-        parts = [self._solve(loc[..., None]), self._solve(moved), diagonals / 2]
-        return np.concatenate([part.reshape(*v.shape[:-1], -1) for part in parts], axis=-1)
-
-    def _solve(self, columns: np.ndarray) -> np.ndarray:
-        """``Σ⁻¹`` times columns (..., d, k)."""
-        scaled = columns / self._root[:, None]
-        return (scaled - self._columns @ (self._columns.T @ scaled)) / self._root[:, None]
+        return matrix_of(self._matrix.fisher_times, self.size)
 
     @property
     def support_set(self) -> Support:
         """All reals."""
-        return Support.reals(self.d)
+        return all_reals(self.d)
 
 
 __all__ = ["LowRankMultivariateNormal"]

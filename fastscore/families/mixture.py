@@ -247,6 +247,7 @@ class Mixture(Composite):
         self.constants: Mapping[str, Any] = MappingProxyType(
             {f"{i}.{k}": v for i, p in enumerate(parts) for k, v in p.constants.items()}
         )
+        self.moving = tuple(f"{i}.{name}" for i, p in enumerate(parts) for name in p.moving)
         self.d, self.dtype = parts[0].d, parts[0].dtype
         firsts = np.cumsum([len(parts), *(p.size for p in parts)])
         indices = [first + p.index for first, p in zip(firsts, parts, strict=False)]

@@ -8,46 +8,10 @@ from typing import Any
 import numpy as np
 
 from fastscore import checks
-from fastscore.engine.blocks import FORWARD, INVERSE
-from fastscore.engine.far import discard_above, mark_nan
-from fastscore.engine.jit import tile_kernel
-from fastscore.engine.memory import offset, vector
-from fastscore.engine.triangles import affine, multiply, solve
-from fastscore.families._matrices import INVERTED, LOG_DET, Matrix, places, square
+from fastscore.families._matrices import Matrix, square
 from fastscore.families._pushforward import Pushforward
-from fastscore.families._standard_normal import StandardNormal
-from fastscore.families._support import Support
-
-#: Beyond, the density is 0: z² overflows.
-_FARTHEST = 1e154
-
-
-@tile_kernel(FORWARD)
-def _forward(params, z, rows, d, stride, x):
-    loc, zeros, factor, to_solve, _, _ = places(params, d)
-    if params[INVERTED] == 0.0:
-        multiply(factor, loc, z, rows, d, stride, x)
-    else:
-        solve(to_solve, zeros, z, rows, d, stride, x)
-        for k in range(d):
-            column = vector(offset(x, k * stride), rows)
-            affine(loc[k], 1.0, column, rows, column)
-
-
-@tile_kernel(INVERSE)
-def _inverse(params, x, rows, d, stride, z, log_det):
-    loc, zeros, factor, to_solve, _, _ = places(params, d)
-    mark_nan(x, d, rows, stride, log_det)
-    if params[INVERTED] == 0.0:
-        solve(to_solve, loc, x, rows, d, stride, z)
-    else:
-        for k in range(d):
-            target = vector(offset(z, k * stride), rows)
-            affine(-loc[k], 1.0, vector(offset(x, k * stride), rows), rows, target)
-        multiply(factor, zeros, z, rows, d, stride, z)
-    discard_above(_FARTHEST, z, d, rows, stride, log_det)
-    total = vector(log_det, rows)
-    affine(params[LOG_DET], 1.0, total, rows, total)
+from fastscore.families._standard_normal import StandardNormal, forward, inverse
+from fastscore.families._support import Support, all_reals
 
 
 class MultivariateNormal(Pushforward):
@@ -78,6 +42,8 @@ class MultivariateNormal(Pushforward):
         ``Σ⁻¹`` of loc; ``½ tr(Σ⁻¹ dΣ Σ⁻¹ dΣ′)`` of changes dΣ and dΣ′ of Σ; 0 between the two.
     Sampler
         Standard normals z, of which the score is computed; f sees ``loc + L z``.
+    Moments
+        Mean loc, variance the diagonal of Σ; entropy ``½ log det(2πe Σ)``.
 
     A triangular or symmetric matrix has ``d (d + 1)/2`` free entries: those on and below the
     diagonal, row by row.  The score is by them; of a symmetric matrix one off the diagonal moves
@@ -85,17 +51,14 @@ class MultivariateNormal(Pushforward):
     with ``dF = Σ G_ij dΣ_ij``.
     """
 
-    forward_kernel = _forward
-    inverse_kernel = _inverse
+    forward_kernel = forward
+    inverse_kernel = inverse
     base: StandardNormal
 
     def __init__(
-        self,
-        loc: Any,
-        covariance_matrix: Any = None,
-        precision_matrix: Any = None,
+        self, loc: Any, covariance_matrix: Any = None, precision_matrix: Any = None,
         scale_tril: Any = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         name, value = checks.exactly_one(
             "MultivariateNormal", covariance_matrix=covariance_matrix,
             precision_matrix=precision_matrix, scale_tril=scale_tril,
@@ -112,23 +75,18 @@ class MultivariateNormal(Pushforward):
         return self.base.packed
 
     @property
-    def mean(self) -> np.ndarray:
-        """``loc``."""
-        return self.parameters["loc"]
-
-    @property
     def variance(self) -> np.ndarray:
         """The diagonal of Σ."""
         return np.diag(self.base.matrix.covariance)
 
-    def entropy(self) -> float:
-        """``log|L| + d (1 + log 2π)/2``."""
-        return self.base.matrix.log_det + self.d * (1 + math.log(2 * math.pi)) / 2
+    def _moments(self) -> dict[str, Any]:
+        entropy = self.base.matrix.log_det + self.d * (1 + math.log(2 * math.pi)) / 2
+        return {"mean": self.parameters["loc"], "entropy": entropy}
 
     @property
     def support_set(self) -> Support:
         """All reals."""
-        return Support.reals(self.d)
+        return all_reals(self.d)
 
     def _fit(self, x: np.ndarray, shares: np.ndarray, least: float) -> dict[str, Any]:
         """Mean and covariance, whose scale in no direction falls below the floor."""

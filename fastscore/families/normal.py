@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from fastscore.engine.blocks import ACCUMULATE, ADD_WEIGHTED, LOG_PROBS, SAMPLE, SCORE
-from fastscore.engine.jit import elementwise, reduction, tile_kernel
+from fastscore.engine.blocks import LOG_PROBS, SCORE
+from fastscore.engine.jit import elementwise, tile_kernel
 from fastscore.engine.memory import as_floats, offset, vector
-from fastscore.engine.normals import MULTIPLE, normals
+from fastscore.engine.normal_tiles import accumulate, add_weighted, sample
 from fastscore.engine.squares import sums_of_squares
 from fastscore.families._family import Family
 from fastscore.families._fitting import location_and_scale, moments
 from fastscore.families._information import assembled
 from fastscore.families._parameters import positive, real
-from fastscore.families._support import Support
+from fastscore.families._support import Support, all_reals
 
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 #: Below this scale/|loc|, rounding x = loc + scale z would itself shift the second moments.
 _FINEST = 2.0**-40
-
-
-@tile_kernel(SAMPLE)
-def _sample(params, stream, scratch, x, rows, d, stride):
-    loc, scale = params, offset(params, d)
-    count = -(-rows // MULTIPLE) * MULTIPLE
-    for k in range(d):
-        normals(stream, scratch, offset(x, k * stride), count, loc[k], scale[k])
 
 
 @tile_kernel(LOG_PROBS)
@@ -67,81 +58,6 @@ def _add_scores(x, rows, loc, scale, unit, s_loc, s_scale):
         s_scale[t] += (z - 1.0) * (z + 1.0) * unit
 
 
-@tile_kernel(ACCUMULATE)
-def _accumulate(params, x, w, ww, sum_w, sum_ww, rows, d, stride, sums, size):
-    loc, scale, unit = params, offset(params, d), offset(params, 2 * d)
-    f, ff = vector(w, rows), vector(ww, rows)
-    for k in range(d):
-        a = 1.0 / scale[k]
-        b = unit[k]
-        z, wz, u, wu, wwu, uu, wuu, wwuu = _eight_sums(
-            vector(offset(x, k * stride), rows), f, ff, rows, loc[k], a
-        )
-        _add(sums, size, k, a, z, wz, u + rows, wu + sum_w, wwu + sum_ww)
-        _add(sums, size, d + k, b, u, wu, uu, wuu, wwuu)
-
-
-@tile_kernel(ADD_WEIGHTED)
-def _add_weighted(params, x, weight, w, rows, d, stride, units, size):
-    loc, scale, unit = params, offset(params, d), offset(params, 2 * d)
-    for k in range(d):
-        by_loc, by_scale = offset(units, k * stride), offset(units, (d + k) * stride)
-        _add_weighted_scores(
-            vector(offset(x, k * stride), rows), vector(weight, rows), vector(w, rows), rows,
-            loc[k], 1.0 / scale[k], unit[k], vector(by_loc, rows), vector(by_scale, rows),
-            vector(offset(by_loc, size * stride), rows),
-            vector(offset(by_scale, size * stride), rows),
-        )  # fmt: skip
-
-
-@elementwise
-def _add_weighted_scores(x, weight, w, rows, loc, inverse, unit, s_loc, s_scale, f_loc, f_scale):
-    for t in range(rows):
-        z = (x[t] - loc) * inverse
-        z = z if weight[t] > 0.0 else 0.0
-        by_loc = weight[t] * z * inverse
-        by_scale = weight[t] * (z * z - 1.0) * unit
-        s_loc[t] += by_loc
-        s_scale[t] += by_scale
-        f_loc[t] += w[t] * by_loc
-        f_scale[t] += w[t] * by_scale
-
-
-@reduction
-def _eight_sums(x, w, ww, rows, loc, inverse):
-    """Sums of z, u = z² − 1 and u² under weights 1, w and w²; z² itself is u + 1."""
-    z = wz = u = wu = wwu = uu = wuu = wwuu = 0.0
-    for t in range(rows):
-        y = (x[t] - loc) * inverse
-        v = y * y - 1.0
-        vv = v * v
-        z += y
-        wz += w[t] * y
-        u += v
-        wu += w[t] * v
-        wwu += ww[t] * v
-        uu += vv
-        wuu += w[t] * vv
-        wwuu += ww[t] * vv
-    return z, wz, u, wu, wwu, uu, wuu, wwuu
-
-
-@elementwise
-def _add(sums, size, j, factor, s, fs, ss, fss, ffss):
-    """Add the five sums of a score column that is ``factor`` times a standardised one."""
-    square = factor * factor
-    sums[j] += factor * s
-    sums[size + j] += factor * fs
-    sums[2 * size + j] += square * ss
-    sums[3 * size + j] += square * fss
-    sums[4 * size + j] += square * ffss
-
-
-@lru_cache(maxsize=64)
-def _all_reals(d: int) -> Support:
-    return Support.reals(d)
-
-
 class Normal(Family):
     """Independent normals, ``x_k = loc_k + scale_k z_k``.
 
@@ -171,67 +87,57 @@ class Normal(Family):
     Sampler
         Box and Muller, in pairs.  Radii come from uniforms of 52 bits: the tails are right to
         2^-52, which is 8.5 scales out.
+    Moments
+        Mean ``loc``, variance ``scale²``; entropy ``log scale + ½ log 2πe``.
     """
 
-    sample_kernel = _sample
+    sample_kernel = sample
     score_kernel = _score
     log_probs_kernel = _log_probs
-    accumulate_kernel = _accumulate
-    add_weighted_kernel = _add_weighted
+    accumulate_kernel = accumulate
+    add_weighted_kernel = add_weighted
 
     def __init__(self, loc: Any, scale: Any = None, *, log_scale: Any = None) -> None:
-        (loc, _), (scale, unit) = self._set(
-            real("loc", loc), positive("Normal", "scale", scale, log_scale)
-        )
-        self._check_resolution(loc, scale)
+        given = real("loc", loc), positive("Normal", "scale", scale, log_scale)
+        (loc, _), self._scale = self._set(*given)
+        scale, unit = self._scale
+        _check_resolution(loc, scale)
         constant = -np.sum(np.log(scale) + _LOG_SQRT_2PI)
         self.packed = np.concatenate([loc, scale, unit, 1 / scale, [constant]])
-
-    @staticmethod
-    def _check_resolution(loc: np.ndarray, scale: np.ndarray) -> None:
-        coarse = scale < _FINEST * np.abs(loc)
-        if coarse.any():
-            k = int(np.argmax(coarse))
-            raise ValueError(
-                f"scale = {float(scale[k])!r} at loc = {float(loc[k])!r} (coordinate {k}): float64 "
-                "cannot resolve such a distribution, x = loc + scale*z would round to a few "
-                "values. Give loc relative to an origin nearby, and shift x inside f"
-            )
 
     def fisher(self) -> Any:
         """Fisher information, (P, P): diagonal, summed over coordinates that share an entry.
 
         Sparse beyond 4,096 parameter entries.
         """
-        scale, unit = self.packed[self.d : 2 * self.d], self.packed[2 * self.d : 3 * self.d]
+        scale, unit = self._scale
         blocks = [[1 / scale**2, 0], [0, 2 * unit**2]]
         return assembled(blocks, self.index.reshape(2, self.d), self.size)
 
-    @property
-    def mean(self) -> np.ndarray:
-        """``loc``."""
-        return self.packed[: self.d].copy()
-
-    @property
-    def variance(self) -> np.ndarray:
-        """``scale²``."""
-        return self.packed[self.d : 2 * self.d] ** 2
-
-    def entropy(self) -> float:
-        """``Σ log scale + ½ log 2πe``."""
-        return float(0.5 * self.d - self.packed[-1])
+    def _moments(self) -> dict[str, Any]:
+        mean, variance = self.packed[: self.d].copy(), self._scale.value**2
+        return {"mean": mean, "variance": variance, "entropy": self.d / 2 - self.packed[-1]}
 
     @property
     def support_set(self) -> Support:
         """All reals."""
-        return _all_reals(self.d)
+        return all_reals(self.d)
 
     def _fit(self, x: np.ndarray, shares: np.ndarray, least: float) -> dict[str, Any]:
-        loc, scale = self.parameters.values()
-        if "log_scale" in self.parameters:
-            scale = np.exp(scale)
-        floor = least * (scale.ravel() if scale.ndim else scale)
+        loc, given = self.parameters.values()
+        floor = least * (self._scale.value if given.ndim else self._scale.value[0])
         loc, scale = location_and_scale(*moments(x, shares), floor, shared=not loc.ndim)
         if "log_scale" in self.parameters:
             return {"loc": loc, "log_scale": np.log(scale)}
         return {"loc": loc, "scale": scale}
+
+
+def _check_resolution(loc: np.ndarray, scale: np.ndarray) -> None:
+    coarse = np.flatnonzero(scale < _FINEST * np.abs(loc))
+    if len(coarse):
+        k = coarse[0]
+        raise ValueError(
+            f"scale = {float(scale[k])!r} at loc = {float(loc[k])!r} (coordinate {k}): float64 "
+            "cannot resolve such a distribution, x = loc + scale*z would round to a few "
+            "values. Give loc relative to an origin nearby, and shift x inside f"
+        )

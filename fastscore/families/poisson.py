@@ -11,18 +11,13 @@ from fastscore import checks
 from fastscore.cached import cached
 from fastscore.engine.count_tables import CountTables
 from fastscore.engine.counts import counts, surprise
-from fastscore.engine.jit import elementwise, inlined
+from fastscore.engine.jit import inlined
 from fastscore.families._coordinates import Coordinates
 from fastscore.families._fitting import mean_above
 from fastscore.families._parameters import FAINTEST, positive
 
 #: Samples of larger rates may not fit into 2⁵¹.
 _LARGEST = 1e15
-
-
-@elementwise
-def _sample(stream, scratch, x, count, table):
-    counts(stream, scratch, x, count, table)
 
 
 @inlined
@@ -36,8 +31,8 @@ def _log_density(x, rate, log_rate):
 
 
 class Poisson(
-    Coordinates, fields=("rate", "log_rate", "unit", "table"), low=0.0, discrete=True,
-    sample=_sample, score=_score, log_density=_log_density,
+    Coordinates, low=0.0, discrete=True,
+    sample=counts, score=_score, log_density=_log_density,
 ):  # fmt: skip
     """Independent Poisson counts, of mean ``rate``.
 
@@ -64,6 +59,8 @@ class Poisson(
     Sampler
         The alias method over outcomes, or over bins of them with rejection inside, at one cost for
         all rates; exact to some 2^-52.
+    Moments
+        Mean and variance ``rate``.
     """
 
     def __init__(self, rate: Any = None, *, log_rate: Any = None) -> None:
@@ -101,15 +98,8 @@ class Poisson(
     def _information(self) -> Any:
         return [[self._rate.value * self._rate.unit**2]]
 
-    @property
-    def mean(self) -> np.ndarray:
-        """``rate``."""
-        return self._rate.value
-
-    @property
-    def variance(self) -> np.ndarray:
-        """``rate``."""
-        return self._rate.value
+    def _moments(self) -> dict[str, Any]:
+        return {"mean": self._rate.value, "variance": self._rate.value}
 
     def _fit(self, x: np.ndarray, shares: np.ndarray, least: float) -> dict[str, Any]:
         checks.require("x", x, x >= 0, "a count, not negative")

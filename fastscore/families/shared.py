@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
 
-from fastscore.checks import one_of
 from fastscore.families._family import Family, Source
+from fastscore.families._moving import require_parameter
 from fastscore.families._wrapped import Wrapped, plain_part
 
 
@@ -70,7 +71,7 @@ class Shared(Wrapped):
         renamed: dict[str, str] = {}
         for new, names in self._ties.items():
             for name in names:
-                one_of(new, name, self.inner.parameters)
+                require_parameter(new, name, self.inner)
                 if name in renamed:
                     raise ValueError(f"{new}: {name!r} is already tied as {renamed[name]!r}")
                 renamed[name] = new
@@ -92,7 +93,7 @@ class Shared(Wrapped):
         if source.family is self.inner:
             return Source(self)
         tied = type(self)(source.family, **self._ties)
-        return Source(tied, source.kernel, source.params_at)
+        return replace(source, family=tied)
 
     def free(self, name: str) -> int:
         """Number of free entries of a parameter."""

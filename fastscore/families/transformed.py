@@ -35,8 +35,8 @@ class Transformed(Pushforward):
     Raises
     ------
     TypeError, ValueError
-        If the base is discrete or a `Joint`, or T at samples of the base is not inverted by its
-        inverse, or has not the derivative that it says.
+        If the base is discrete, a `Joint` or on a simplex, or T at samples of the base is not
+        inverted by its inverse, or has not the derivative that it says.
 
     Notes
     -----
@@ -48,6 +48,11 @@ class Transformed(Pushforward):
         plain_part("Transformed", "base", base).require_density("base")
         if base.form.parts or base.dtype is not np.float64:
             raise TypeError(f"base={base!r} has samples of {base.form}: give a continuous one")
+        if any(support.ties for support in base.supports):
+            raise TypeError(
+                f"base={base!r} has coordinates that are tied to each other or to a table: their "
+                "density does not change by T's derivatives alone"
+            )
         if isinstance(bijection, str):
             bijection = _BY_NAME.get(bijection, bijection)
         if not isinstance(bijection, Bijection):

@@ -17,7 +17,7 @@ from fastscore.engine.mixture import Mixture
 from fastscore.engine.streams import seed_of
 from fastscore.engine.tiles import Tiling, unit_tiling
 from fastscore.families import Family
-from fastscore.families._support import uncovered
+from fastscore.families._support import missed_by, uncovered
 from fastscore.importance import heuristics, psis
 from fastscore.importance.allocation import as_allocation, units_of_counts, units_of_shares
 
@@ -237,14 +237,21 @@ class Proposals:
                     "like p"
                 )
         target, supports = p.supports, [q.supports for q in self.members(p)]
-        missed = uncovered(target, list(chain.from_iterable(supports)))
+        owners = [
+            f"proposals[{j}]" if len(own) == 1 else f"a component of proposals[{j}]"
+            for j, own in enumerate(supports)
+            for _ in own
+        ]
+        missed = uncovered(target, list(chain.from_iterable(supports)), owners, "proposal")
         if missed is not None:
             raise ValueError(
-                f"no proposal reaches x = {np.array2string(np.asarray(missed), threshold=8)}, "
-                "which p does: the estimate would miss it. Widen a proposal, or give p a share: "
+                f"{missed}: the estimate would miss it. Widen a proposal, or give p a share: "
                 "fs.Proposals(…, defensive=0.1)"
             )
-        partial = tuple(j for j, q in enumerate(supports) if uncovered(target, q) is not None)
+        partial = tuple(
+            j for j, own in enumerate(supports)
+            if any(missed_by(support, own) is not None for support in target)
+        )  # fmt: skip
         if partial and self.heuristic == "constant":
             raise ValueError(
                 f"heuristic='constant', but proposals[{partial[0]}] misses part of p's support: "

@@ -17,9 +17,11 @@ pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="needs Numba's 
 POINTS = 100_000
 ONE_RESULT = {
     name: getattr(vecmath, name)
-    for name in ("log", "log1p", "exp", "expm1", "log1pexp", "expit", "radius", "minus_log")
-}
-TWO_RESULTS = {"sincos": vecmath.sincos, "quarter_turns": vecmath.quarter_turns}
+    for name in (
+        "log", "log_inside", "log1p", "exp", "expm1", "log1pexp", "expit", "radius", "minus_log",
+    )
+}  # fmt: skip
+TWO_RESULTS = {name: getattr(vecmath, name) for name in ("sincos", "quarter_turns", "split_exp")}
 TAKES_BITS = ("radius", "minus_log", "quarter_turns")
 
 Exact = np.longdouble
@@ -119,6 +121,25 @@ class TestAccuracy:
         assert (
             self.log_error(call, np.append(x, [5e-324, 1e-323, 2.2250738585072014e-308])) < 2.5e-16
         )
+
+    def test_log_inside(self, call, rng):
+        x = np.append(np.exp2(rng.uniform(-1022, 1024, POINTS)), 1 - 2.0 ** np.arange(-53, 0))
+        np.testing.assert_array_equal(call("log_inside", x), call("log", x))
+
+    def test_split_exp_and_the_log_of_the_rest(self, call, rng):
+        x = -np.append(np.exp2(rng.uniform(-1000, 9.4, POINTS)), math.log(2) * np.arange(1, 1000))
+        power, rest = call("split_exp", x)
+        exact = np.exp(x.astype(Exact)), -np.expm1(x.astype(Exact))
+        assert np.max(np.abs(power / exact[0] - 1)) < 4e-16
+        assert np.max(np.abs(rest / exact[1] - 1)) < 4e-16
+        log_of_rest = njit(lambda x, rest: vecmath.log_of_rest(x, rest))
+        found = np.array([log_of_rest(*row) for row in zip(rest, power, strict=True)])
+        near_1 = x < -1
+        for own, expected in (
+            (found[near_1], np.log1p(-exact[0][near_1])),
+            (found[~near_1], np.log(exact[1][~near_1])),
+        ):
+            assert np.max(np.abs(own / expected - 1)) < 1e-15
 
     def exp_error(self, call, x):
         expected = np.exp(x.astype(Exact))

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import permutations
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
+from families.densities import truncated_moments
 from scipy import stats
 from scipy.special import expit, softmax, xlogy
 
@@ -129,6 +132,141 @@ class Classes:
         return -xlogy(self.probs, self.probs).sum(axis=1)
 
 
+class Summed:
+    """A law on 0, …, n: SciPy's, with distribution functions that are summed once."""
+
+    def __init__(self, law, most: int) -> None:
+        self.law, self.every = law, np.arange(most + 1)[:, None]
+
+    def pmf(self, x):
+        return self.law.pmf(x)
+
+    def cdf(self, x):
+        table = np.cumsum(self.law.pmf(self.every), axis=0)
+        return table[x, np.arange(table.shape[1])]
+
+    def mean(self):
+        return self.law.mean()
+
+    def var(self):
+        return self.law.var()
+
+
+class Kumaraswamy:
+    """Of independent coordinates; moments are integrals over the distribution function's values."""
+
+    def __init__(self, a, b) -> None:
+        self.a, self.b = a, b
+
+    def support(self):
+        return 0, 1
+
+    def logpdf(self, x):
+        a, b = self.a, self.b
+        return np.log(a * b) + (a - 1) * np.log(x) + (b - 1) * np.log1p(-(x**a))
+
+    def cdf(self, x):
+        return -np.expm1(self.b * self._log_rest(x))
+
+    def sf(self, x):
+        return np.exp(self.b * self._log_rest(x))
+
+    def _log_rest(self, x):
+        with np.errstate(divide="ignore"):
+            return np.log1p(-(x**self.a))
+
+    def _means(self, function, *others):
+        """Of a function of ``x, log (1 - x^a), a, b``; -log (1 - x^a)^b is exponential."""
+
+        def mean(a, b, *others):
+            def at(e):
+                x = (-mpmath.expm1(-e / b)) ** (1 / a)
+                return mpmath.exp(-e) * function(x, -e / b, a, b, *others)
+
+            return float(mpmath.quad(at, [0, 1e-3, 1, 10, mpmath.inf]))
+
+        with mpmath.workdps(40):
+            rows = zip(self.a, self.b, *others, strict=True)
+            return np.array([mean(*map(mpmath.mpf, row)) for row in rows])
+
+    def mean(self):
+        return self._means(lambda x, *_: x)
+
+    def var(self):
+        return self._means(lambda x, _, a, b, mean: (x - mean) ** 2, self.mean())
+
+    def entropy(self):
+        log = mpmath.log
+        return self._means(
+            lambda x, log_rest, a, b: -log(a * b) - (a - 1) * log(x) - (b - 1) * log_rest
+        )
+
+
+class Angles:
+    """Von Mises' distribution on [−π, π], as SciPy's are used here; its own moves with loc."""
+
+    def __init__(self, loc, concentration) -> None:
+        self.loc, self.law = loc, stats.vonmises(concentration)
+
+    def support(self):
+        return -np.pi, np.pi
+
+    def logpdf(self, x):
+        return self.law.logpdf(x - self.loc)
+
+    def cdf(self, x):
+        """That of the angle from loc: as uniform."""
+        return self.law.cdf(np.remainder(x - self.loc + np.pi, 2 * np.pi) - np.pi)
+
+    def sf(self, x):
+        return 1 - self.cdf(x)
+
+    def _expectation(self, function):
+        """By Gauss' and Legendre's rule, in a thousand panels."""
+        points, weights = np.polynomial.legendre.leggauss(8)
+        points = np.pi * ((np.arange(-1000, 1000)[:, None] + (points + 1) / 2) / 1000).ravel()
+        density = np.tile(weights, 2000)[:, None] * np.exp(self.logpdf(points[:, None]))
+        return np.pi / 2000 * np.sum(function(points[:, None]) * density, axis=0)
+
+    def mean(self):
+        return self._expectation(lambda x: x)
+
+    def var(self):
+        mean = self.mean()
+        return self._expectation(lambda x: (x - mean) ** 2)
+
+    def entropy(self):
+        return self.law.entropy()
+
+
+class Truncated:
+    """A truncated normal, with moments by mpmath: SciPy's lose digits far out and in between."""
+
+    def __init__(self, loc, scale, low, high) -> None:
+        self.parameters = loc, scale, low, high
+        law = stats.truncnorm((low - loc) / scale, (high - loc) / scale, loc, scale)
+        self.logpdf, self.cdf, self.sf, self.support = law.logpdf, law.cdf, law.sf, law.support
+
+    def _of_each(self, function):
+        with mpmath.workdps(60):
+            rows = [map(mpmath.mpf, map(float, row)) for row in zip(*self.parameters, strict=True)]
+            return np.array([
+                float(function(loc, scale, truncated_moments(loc, scale, low, high)))
+                for loc, scale, low, high in rows
+            ])  # fmt: skip
+
+    def mean(self):
+        return self._of_each(lambda loc, scale, m: loc + scale * m[1])
+
+    def var(self):
+        return self._of_each(lambda loc, scale, m: scale**2 * (m[2] - m[1] ** 2))
+
+    def entropy(self):
+        return self._of_each(lambda loc, scale, m: (
+            mpmath.log(scale * mpmath.sqrt(2 * mpmath.pi) * m[0]) + m[2] / 2
+        ))  # fmt: skip
+
+
 class Gaussian:
     """A multivariate normal, whose samples are whitened to become uniform."""
 
@@ -151,6 +289,127 @@ class Gaussian:
 
     def entropy(self):
         return self.law.entropy()
+
+
+class Simplices:
+    """Dirichlet vectors side by side: sticks of which beta shares are broken off one by one."""
+
+    def __init__(self, concentration) -> None:
+        self.a = np.atleast_2d(concentration)
+        self.laws = [stats.dirichlet(row) for row in self.a]
+
+    def log_prob(self, x):
+        parts = np.split(x, len(self.a), axis=1)
+        own = zip(self.laws, parts, strict=True)
+        return sum(law.logpdf((part / part.sum(axis=1, keepdims=True)).T) for law, part in own)
+
+    def uniforms(self, x, rng):
+        columns = []
+        for a, part in zip(self.a, np.split(x, len(self.a), axis=1), strict=True):
+            left = np.cumsum(part[:, ::-1], axis=1)[:, ::-1]
+            for k in range(len(a) - 1):
+                law = stats.beta(a[k], a[k + 1 :].sum())
+                share = part[:, k] / left[:, k]
+                filled = rng.random(len(x)) * law.cdf(1e-300)
+                columns.append(np.where(share < 1e-300, filled, law.cdf(share)))
+        return np.column_stack(columns)
+
+    def mean(self):
+        return np.concatenate([law.mean() for law in self.laws])
+
+    def variance(self):
+        return np.concatenate([law.var() for law in self.laws])
+
+    def entropy(self):
+        return sum(law.entropy() for law in self.laws)
+
+
+class Table(Independent):
+    """Values from a table: their classes are tested."""
+
+    def __init__(self, outcomes, probs) -> None:
+        super().__init__(Classes(probs))
+        self.outcomes = np.asarray(outcomes)
+
+    def _classes(self, x):
+        return (x[:, :, None] == self.outcomes).argmax(axis=2)
+
+    def log_prob(self, x):
+        return self.law.logpmf(self._classes(x)).sum(axis=1)
+
+    def uniforms(self, x, rng):
+        return super().uniforms(self._classes(x), rng)
+
+    def mean(self):
+        return self.law.probs @ self.outcomes
+
+    def variance(self):
+        about = self.outcomes - self.mean()[:, None]
+        return np.sum(self.law.probs * about**2, axis=1)
+
+
+class Rankings:
+    """Items drawn without replacement, by their weights; moments go through all rankings."""
+
+    def __init__(self, probs=None, scores=None) -> None:
+        self.weights = np.asarray(probs if scores is None else scores)
+        self.every = np.array(list(permutations(range(len(self.weights)))))
+        self.probs = np.exp(self.log_prob(self.every))
+
+    def log_prob(self, x):
+        w = self.weights[x]
+        return np.log(w / np.cumsum(w[:, ::-1], axis=1)[:, ::-1]).sum(axis=1)
+
+    def uniforms(self, x, rng):
+        """Of each place but the last: its item among those that are left, in their order."""
+        left, columns = np.ones(x.shape), []
+        for item in x.T[:-1]:
+            own = np.arange(len(x)), item
+            ends = np.cumsum(left * self.weights, axis=1)
+            columns.append((ends[own] - rng.random(len(x)) * self.weights[item]) / ends[:, -1])
+            left[own] = 0
+        return np.column_stack(columns)
+
+    def mean(self):
+        return self.probs @ self.every
+
+    def variance(self):
+        return self.probs @ (self.every - self.mean()) ** 2
+
+    def entropy(self):
+        return -np.sum(self.probs * np.log(self.probs))
+
+
+class Trials:
+    """Multinomial variables side by side: binomial parts of what is left, taken one by one."""
+
+    def __init__(self, probs, total_count=1) -> None:
+        probs = np.atleast_2d(probs)
+        self.probs = probs / probs.sum(axis=1, keepdims=True)
+        self.n = np.broadcast_to(total_count, len(probs))
+        self.laws = [stats.multinomial(n, p) for n, p in zip(self.n, self.probs, strict=True)]
+
+    def log_prob(self, x):
+        parts = zip(self.laws, np.split(x, len(self.n), axis=1), strict=True)
+        return sum(law.logpmf(part) for law, part in parts)
+
+    def uniforms(self, x, rng):
+        columns = []
+        for p, part in zip(self.probs, np.split(x, len(self.n), axis=1), strict=True):
+            left = np.cumsum(part[:, ::-1], axis=1)[:, ::-1]
+            for k in range(len(p) - 1):
+                law = stats.binom(left[:, k], p[k] / p[k:].sum())
+                columns.append(law.cdf(part[:, k]) - rng.random(len(x)) * law.pmf(part[:, k]))
+        return np.column_stack(columns)
+
+    def mean(self):
+        return (self.n[:, None] * self.probs).ravel()
+
+    def variance(self):
+        return (self.n[:, None] * self.probs * (1 - self.probs)).ravel()
+
+    def entropy(self):
+        return sum(law.entropy() for law in self.laws)
 
 
 def _multivariate_normal(
@@ -192,6 +451,8 @@ class Entry:
         Whether its entropy has a closed form.
     kink : bool
         Whether the density has one at its mean.
+    coupled : bool
+        Whether coordinates depend on each other, so that the truth is of whole parameters.
     """
 
     truth: Callable[..., Any]
@@ -200,6 +461,7 @@ class Entry:
     bounded: tuple[str, ...] = ()
     closed_entropy: bool = True
     kink: bool = False
+    coupled: bool = False
 
 
 def _of(law: Callable[..., Any]) -> Callable[..., Independent]:
@@ -231,6 +493,29 @@ ENTRIES: dict[str, Entry] = {
         ),
         positive=("concentration1", "concentration0"),
     ),
+    "BetaBinomial": Entry(
+        _of(
+            lambda total_count, concentration1, concentration0: Summed(
+                stats.betabinom(total_count, concentration1, concentration0), total_count.max()
+            )
+        ),
+        (
+            {
+                "total_count": [5, 50, 300],
+                "concentration1": [0.3, 2.0, 50.0],
+                "concentration0": [0.5, 1.0, 80.0],
+            },
+            {"total_count": 20, "log_concentration1": 1.0, "log_concentration0": -0.3},
+            {
+                "total_count": [10, 1000, 100_000],
+                "concentration1": 0.4,
+                "log_concentration0": [0.2, 3.0, -0.7],
+            },
+            {"total_count": 2, "concentration1": 0.01, "concentration0": 0.02},
+        ),
+        positive=("concentration1", "concentration0"),
+        closed_entropy=False,
+    ),
     "Binomial": Entry(
         _of(lambda total_count, probs: stats.binom(total_count, probs)),
         (
@@ -249,10 +534,37 @@ ENTRIES: dict[str, Entry] = {
             {"logits": [[0.5, 2.0, -1.0], [0.0, 0.0, 0.0]]},
         ),
     ),
+    "Cauchy": Entry(
+        _of(lambda loc, scale: stats.cauchy(loc, scale)), _LOC_SCALE, positive=("scale",)
+    ),
+    "Chi2": Entry(
+        _of(lambda df: stats.chi2(df)),
+        ({"df": [0.5, 3.0, 200.0]}, {"log_df": 1.5}, {"df": [1.0, 2.0]}, {"df": 0.03}),
+        positive=("df",),
+    ),
+    "Dirichlet": Entry(
+        Simplices,
+        (
+            {"concentration": [0.3, 2.0, 50.0]},
+            {"log_concentration": [[0.0, 0.0], [1.0, -0.5]]},
+            {"concentration": [[4.0, 1e4, 0.5, 300.0]]},
+            {"concentration": [0.01, 0.02, 3.0]},
+        ),
+        positive=("concentration",),
+        coupled=True,
+    ),
     "Exponential": Entry(
         _of(lambda rate: stats.expon(scale=1 / rate)),
         ({"rate": [0.5, 2.0, 1e3]}, {"log_rate": 0.3}),
         positive=("rate",),
+    ),
+    "FiniteDiscrete": Entry(
+        Table,
+        (
+            {"outcomes": [0.5, -1.25, 3e3], "probs": [0.2, 0.3, 0.5]},
+            {"outcomes": [7, -2, 0, 10**6], "probs": [[2.0, 0.1, 3.0, 1.0], [0.3, 0.5, 0.1, 0.1]]},
+            {"outcomes": [1.5, -0.2], "logits": [[0.5, 2.0], [0.0, 0.0], [-7.0, 0.0]]},
+        ),
     ),
     "Gamma": Entry(
         _of(lambda concentration, rate: stats.gamma(concentration, scale=1 / rate)),
@@ -269,6 +581,35 @@ ENTRIES: dict[str, Entry] = {
         ({"probs": [0.9, 0.3, 0.01]}, {"logits": [0.5, -3.0, 2.0]}, {"probs": 0.2}),
         bounded=("probs",),
     ),
+    "Gumbel": Entry(
+        _of(lambda loc, scale: stats.gumbel_r(loc, scale)), _LOC_SCALE, positive=("scale",)
+    ),
+    "HalfNormal": Entry(
+        _of(lambda scale: stats.halfnorm(scale=scale)),
+        ({"scale": SCALE}, {"log_scale": -1.0}, {"scale": 1e30}),
+        positive=("scale",),
+    ),
+    "InverseGamma": Entry(
+        _of(lambda concentration, rate: stats.invgamma(concentration, scale=rate)),
+        (
+            {"concentration": [0.3, 1.5, 30.0], "rate": [2.0, 0.5, 1e3]},
+            {"log_concentration": 2.0, "log_rate": -0.3},
+            {"concentration": [1.0, 2.0, 1e6], "rate": 3.0},
+            {"concentration": 0.2, "rate": 1.0},
+        ),
+        positive=("concentration", "rate"),
+    ),
+    "Kumaraswamy": Entry(
+        _of(lambda concentration1, concentration0: Kumaraswamy(concentration1, concentration0)),
+        (
+            {"concentration1": [0.3, 2.0, 50.0], "concentration0": [0.5, 2.0, 80.0]},
+            {"log_concentration1": 1.0, "log_concentration0": -0.3},
+            {"concentration1": 1.0, "log_concentration0": [0.0, 3.0, -0.7]},
+            {"concentration1": [0.1, 3e3], "concentration0": [1.5, 1e6]},
+            {"concentration1": 0.01, "concentration0": 0.02},
+        ),
+        positive=("concentration1", "concentration0"),
+    ),
     "Laplace": Entry(
         _of(lambda loc, scale: stats.laplace(loc, scale)),
         _LOC_SCALE,
@@ -284,6 +625,9 @@ ENTRIES: dict[str, Entry] = {
         ),
         positive=("scale",),
     ),
+    "Logistic": Entry(
+        _of(lambda loc, scale: stats.logistic(loc, scale)), _LOC_SCALE, positive=("scale",)
+    ),
     "LowRankMultivariateNormal": Entry(
         _low_rank,
         (
@@ -294,6 +638,17 @@ ENTRIES: dict[str, Entry] = {
             },
         ),
     ),
+    "Multinomial": Entry(
+        Trials,
+        (
+            {"total_count": 10, "probs": [0.2, 0.3, 0.5]},
+            {"total_count": [1000, 60], "logits": [[0.5, 2.0, -1.0], [0.0, 0.1, 0.0]]},
+            {"total_count": 100_000, "probs": [[2.0**-14, 0.25 - 2.0**-14, 0.25, 0.5]]},
+            {"total_count": 2, "logits": [0.3, -0.4]},
+        ),
+        closed_entropy=False,
+        coupled=True,
+    ),
     "MultivariateNormal": Entry(
         _multivariate_normal,
         (
@@ -303,8 +658,46 @@ ENTRIES: dict[str, Entry] = {
             {"loc": [2.0], "scale_tril": [[0.5]]},
         ),
     ),
+    "NegativeBinomial": Entry(
+        _of(lambda total_count, probs: stats.nbinom(total_count, 1 - probs)),
+        (
+            {"total_count": [0.3, 5.0, 40.0], "probs": [0.9, 0.5, 0.2]},
+            {"log_total_count": 1.0, "logits": -0.5},
+            {"total_count": 2.5, "logits": [1.0, -2.0, 4.0]},
+            {"total_count": [0.1, 30.0, 1e4], "probs": 0.9999},
+        ),
+        positive=("total_count",),
+        bounded=("probs",),
+        closed_entropy=False,
+    ),
     "Normal": Entry(
         _of(lambda loc, scale: stats.norm(loc, scale)), _LOC_SCALE, positive=("scale",)
+    ),
+    "Pareto": Entry(
+        _of(lambda scale, alpha: stats.pareto(alpha, scale=scale)),
+        (
+            {"scale": [0.5, 1.0, 1e3], "alpha": [0.7, 5.0, 1e3]},
+            {"scale": 2.0, "log_alpha": 1.0},
+            {"scale": [1e-3, 3.0], "alpha": 6.0},
+        ),
+        positive=("alpha",),
+    ),
+    "PlackettLuce": Entry(
+        Rankings,
+        (
+            {"logits": [0.3, -1.0, 2.0, 0.0]},
+            {"scores": [3.0, 0.5, 0.01]},
+            {"logits": [0.0, 0.0, 0.0, 0.0, 5.0, 0.0, 0.0]},
+        ),
+        coupled=True,
+    ),
+    "OneHotCategorical": Entry(
+        Trials,
+        (
+            {"probs": [0.2, 0.3, 0.5]},
+            {"logits": [[0.5, 2.0, -1.0], [0.0, 0.0, 0.0]]},
+        ),
+        coupled=True,
     ),
     "Poisson": Entry(
         _of(lambda rate: stats.poisson(rate) if max(rate) < 1e11 else ManyEvents(rate)),
@@ -322,10 +715,42 @@ ENTRIES: dict[str, Entry] = {
         ),
         positive=("df", "scale"),
     ),
+    "Uniform": Entry(
+        _of(lambda low, high: stats.uniform(low, high - low)),
+        ({"low": [0.0, -2.0, 1e8], "high": [1e-3, 3.0, 1e9]}, {"low": -0.5, "high": [0.0, 0.7]}),
+    ),
+    "Weibull": Entry(
+        _of(lambda scale, concentration: stats.weibull_min(concentration, scale=scale)),
+        (
+            {"scale": [0.5, 2.0, 1e3], "concentration": [0.8, 1.5, 12.0]},
+            {"log_scale": 1.0, "log_concentration": -0.3},
+            {"scale": 3.0, "concentration": [1.0, 2.0, 30.0]},
+            {"scale": 1.0, "concentration": 0.3},
+        ),
+        positive=("scale", "concentration"),
+    ),
+    "TruncatedNormal": Entry(
+        _of(Truncated),
+        (
+            {"loc": LOC, "scale": SCALE, "low": [0.0, -2.0, -np.inf], "high": [np.inf, 0.5, 3.1]},
+            {"loc": 0.3, "log_scale": -1.0, "low": 0.0, "high": 2.0},
+            {"loc": [0.02, 30.0, 0.1], "scale": 1.0, "low": -0.5, "high": [0.5, 0.0, 0.0]},
+        ),
+        positive=("scale",),
+    ),
+    "VonMises": Entry(
+        _of(Angles),
+        (
+            {"loc": LOC, "concentration": [0.2, 1.0, 50.0]},
+            {"loc": 0.3, "log_concentration": 1.0},
+            {"loc": [-3.1, 2.0, 8.0], "concentration": 3.0},
+        ),
+        positive=("concentration",),
+    ),
 }
 #: Those that are made of other families, and the contract itself: tested elsewhere.
 COMBINATORS = {"Affine", "Bijection", "Custom", "Family", "Fixed", "Joint", "Mixture", "Shared",
-               "Transformed"}  # fmt: skip
+               "Transformed", "ZeroInflated"}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -360,20 +785,20 @@ def _made(example: Example) -> Family:
 
 
 def natural(p: Family) -> dict[str, np.ndarray]:
-    """Parameters and constants by their natural names, each (d,), or a matrix."""
-    out = {}
+    """Parameters and constants by their natural names, each (d,), or as given.
+
+    Logits are of one probability each, or of weights that compete.
+    """
+    out, coupled = {}, ENTRIES[type(p).__name__].coupled
     for name, value in {**p.parameters, **p.constants}.items():
         if name == "logits":
-            name, value = (
-                "probs",
-                (softmax if type(p) is fs.Categorical else expit)(
-                    value, **({"axis": -1} if type(p) is fs.Categorical else {})
-                ),
-            )
+            compete = coupled or hasattr(p, "classes")
+            name, value = "probs", softmax(value, axis=-1) if compete else expit(value)
         elif name.startswith("log_"):
             name, value = name[4:], np.exp(value)
         flat = np.ravel(value)
-        out[name] = np.broadcast_to(flat, p.d) if flat.size in (1, p.d) else value
+        alike = flat.size in (1, p.d) and not coupled
+        out[name] = np.broadcast_to(flat, p.d) if alike else value
     return out
 
 
@@ -397,6 +822,10 @@ EXAMPLES = [
     for index, keywords in enumerate(entry.examples)
 ]
 every_example = pytest.mark.parametrize("example", EXAMPLES, ids=str)
+#: Those with parameters.
+every_differentiable = pytest.mark.parametrize(
+    "example", [example for example in EXAMPLES if example.p.parameters], ids=str
+)
 
 
 def samples_of(example: Example) -> int:
@@ -447,11 +876,11 @@ def sizes(p: Family) -> np.ndarray:
         entry = ENTRIES[type(p).__name__]
         if name in entry.bounded:
             size = min(size, value, np.min(1 - known["probs"]))
-        elif name in (*entry.positive, "probs", "cov_diag"):
+        elif name in (*entry.positive, "probs", "scores", "cov_diag"):
             size = min(size, value)
         elif name in ("covariance_matrix", "precision_matrix"):
             size /= 3  # to stay far from where it is singular
-        elif name not in ("loc", "cov_factor", "scale_tril"):
+        elif name not in ("loc", "cov_factor", "scale_tril") or type(p) is fs.VonMises:
             size = min(size, 1.0)
         out.append(size)
     return np.array(out)

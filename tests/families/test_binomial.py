@@ -123,6 +123,8 @@ def test_support():
         p.support(7)
     with pytest.raises(ValueError, match=r"has 1e\+30 outcomes"):
         fs.Binomial(np.full(2, 10**15), 0.5).support(1000)
+    with pytest.raises(ValueError, match=r"has more than 1e\+300 outcomes"):
+        fs.Binomial(np.full(200, 10**9), 0.5).support(1000)
 
 
 @pytest.mark.parametrize("name", ["probs", "logits"])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from families.registry import close, derivatives, drawn, every_example, samples_of, within
+from families.registry import close, derivatives, drawn, every_differentiable, samples_of, within
 from numba import config
 
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="needs Numba's compiler")
 
 
-@every_example
+@every_differentiable
 def test_score_is_the_derivative_of_log_prob(example):
     p, x = example.p, drawn(example)[:50]
     x = x[np.isfinite(p.log_prob(x))]
@@ -20,7 +20,7 @@ def test_score_is_the_derivative_of_log_prob(example):
     close(p.score(x), exact, 1e-10, np.sqrt(np.diagonal(p.fisher())))
 
 
-@every_example
+@every_differentiable
 def test_score_has_mean_zero_and_the_fisher_matrix(example):
     source = example.p.source.family  # which has the same score, also where x underflows
     s, fisher = source.score(source.sample(samples_of(example), rng=2)), example.p.fisher()

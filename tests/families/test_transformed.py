@@ -174,6 +174,8 @@ def test_of_a_multivariate_normal():
             "log_derivative",
         ),
         (lambda p: fs.Transformed(p, "exp").entropy(), NotImplementedError, "closed form"),
+        (lambda _: fs.Transformed(fs.FiniteDiscrete([0.5], [1]), "exp"), TypeError, "to a table"),
+        (lambda _: fs.Transformed(fs.Dirichlet([1.0, 2.0]), "exp"), TypeError, "tied to each"),
     ],
 )  # fmt: skip
 def test_bad_input(make, error, match):

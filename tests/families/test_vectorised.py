@@ -19,12 +19,31 @@ FAMILIES = {
     "LogNormal": fs.LogNormal(ONE, ONE),
     "Laplace": fs.Laplace(ONE, ONE),
     "Exponential": fs.Exponential(ONE),
+    "HalfNormal": fs.HalfNormal(ONE),
+    "Logistic": fs.Logistic(ONE, ONE),
+    "Gumbel": fs.Gumbel(ONE, ONE),
+    "Cauchy": fs.Cauchy(ONE, ONE),
+    "Weibull": fs.Weibull(ONE, ONE),
+    "LogWeibull": fs.Weibull(ONE, ONE).source.family,
+    "Pareto": fs.Pareto(ONE, ONE),
+    "Kumaraswamy": fs.Kumaraswamy(ONE, ONE),
+    "logarithms of Kumaraswamy": fs.Kumaraswamy(ONE, ONE).source.family,
     "Gamma": fs.Gamma(ONE, ONE),
     "LogGamma": fs.Gamma(0.01 * ONE, ONE).source.family,
+    "Chi2": fs.Chi2(ONE),
+    "TruncatedNormal": fs.TruncatedNormal(ONE, ONE, 0.0),
+    "VonMises": fs.VonMises(ONE, ONE),
+    "InverseGamma": fs.InverseGamma(ONE, ONE),
     "Beta": fs.Beta(ONE, 2 * ONE),
     "LogitBeta": fs.Beta(0.01 * ONE, ONE).source.family,
     "StudentT": fs.StudentT(3.0 * ONE),
+    "Dirichlet": fs.Dirichlet(ONE),
+    "LogDirichlet": fs.Dirichlet(0.01 * ONE).source.family,
+    "Multinomial": fs.Multinomial(10, ONE),
+    "PlackettLuce": fs.PlackettLuce(ONE),
     "Poisson": fs.Poisson(ONE),
+    "NegativeBinomial": fs.NegativeBinomial(ONE, 0.5 * ONE),
+    "BetaBinomial": fs.BetaBinomial(10, ONE, 2 * ONE),
     "Binomial": fs.Binomial(10, 0.5 * ONE),
     "Geometric": fs.Geometric(0.5 * ONE),
 }
@@ -45,7 +64,9 @@ def test_the_score_is_packed(name):
 
 
 @needs_avx2
-@pytest.mark.parametrize("name", ["LogNormal", "Gamma", "Beta", "Poisson", "Binomial"])
+@pytest.mark.parametrize(
+    "name", ["LogNormal", "Gamma", "Beta", "Dirichlet", "Poisson", "Binomial", "Multinomial"]
+)
 def test_the_density_is_packed(name):
     assembly = assembly_of(FAMILIES[name].log_probs_kernel)
     assert PACKED.search(assembly)

@@ -46,6 +46,9 @@ CORNERS = {
         for n, p in ((1, 0.3), (10, 0.9), (100, 0.01), (1000, 0.5), (10**6, 0.3), (10**9, 1e-8))
     ],
     "Categorical": [{"probs": [1.0, 2.0, 0.5, 1e-3]}, {"logits": np.linspace(0, 3, 50)}],
+    "Dirichlet": [
+        {"concentration": a} for a in ([0.01, 0.02, 3.0], [0.5, 0.7, 0.5, 1.0], [2.0, 1e4, 30.0])
+    ],
     "Exponential": [{"rate": 1.0}, {"log_rate": 20.0}],
     "Gamma": [
         {"concentration": a, "rate": 2.0} for a in (1e-3, 0.1, 0.7, 1.0, 1.3, 5.0, 1e3, 1e8)
@@ -56,8 +59,15 @@ CORNERS = {
     "LowRankMultivariateNormal": [
         {"loc": [0.5, 1.0], "cov_factor": [[0.5], [-2.0]], "cov_diag": [1.0, 0.1]}
     ],
+    "Multinomial": [
+        {"total_count": n, "probs": probs}
+        for n, probs in (
+            (5, [0.2, 0.8]), (40, [1.0, 1.0, 1.0]), (200, [1.0] * 10), (10**6, [1e-6, 0.1, 0.3])
+        )
+    ],
     "MultivariateNormal": [{"loc": [0.5, 1.0], "scale_tril": TRIANGLE}],
     "Normal": [{"loc": 0.5, "scale": 2.0}],
+    "OneHotCategorical": [{"probs": [1.0, 2.0, 0.5, 1e-3]}],
     "Poisson": [
         {"rate": rate} for rate in (1e-3, 0.7, 4.0, 12.5, 300.0, 2e4, 1e6, 1e9, 1e12)
     ],

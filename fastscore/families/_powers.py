@@ -1,0 +1,42 @@
+"""A power of a proportion, x^a, and what is left of it, by their logarithms.
+
+Of x there are two, ``v = −log x^a`` and ``w = −log(1 − x^a)``.  Each is the same function of the
+other, since ``exp(−v) + exp(−w) = 1``.
+"""
+
+from __future__ import annotations
+
+import math
+
+from fastscore.engine.blocks import FORWARD
+from fastscore.engine.jit import elementwise, inlined, tile_kernel
+from fastscore.engine.memory import offset, vector
+from fastscore.engine.vecmath import exp_below, log_of_rest, split_exp
+
+
+@inlined
+def other(v):
+    """w of v, and v of w."""
+    power, rest = split_exp(-v)
+    value = -log_of_rest(rest, power)
+    return math.inf if v == 0.0 else value
+
+
+@elementwise
+def to_x(w, x, count, power):
+    """x of w, power being 1/a; in two passes, since one spills registers."""
+    for t in range(count):
+        x[t] = other(w[t])
+    for t in range(count):
+        x[t] = exp_below(-x[t] * power)
+
+
+@tile_kernel(FORWARD)
+def to_x_kernel(powers, w, rows, d, stride, x):
+    """The same of a tile."""
+    for k in range(d):
+        start = k * stride
+        to_x(vector(offset(w, start), rows), vector(offset(x, start), rows), rows, powers[k])
+
+
+__all__ = ["other", "to_x", "to_x_kernel"]
