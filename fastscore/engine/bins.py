@@ -17,9 +17,9 @@ import numpy as np
 
 from fastscore.engine.alias import ENTRY, draw_classes
 from fastscore.engine.blocks import log_probs_tile
+from fastscore.engine.counts import STEP, settler
 from fastscore.engine.jit import elementwise, plain
 from fastscore.engine.memory import as_floats, as_integers, as_words, offset, vector
-from fastscore.engine.normals import SCRATCH
 from fastscore.engine.streams import LANES, fill_words
 from fastscore.engine.vecmath import float_bits, log, one_and_fraction
 
@@ -31,8 +31,6 @@ HEADER = 5
 #: the lowest bits of its sure acceptance are s.
 NUMBER_BITS, SHIFT_BITS = 11, 6
 _NUMBER, _SHIFT = (1 << NUMBER_BITS) - 1, np.uint64((1 << SHIFT_BITS) - 1)
-#: Draws at a time: six columns of them fill the scratch, and eight bits hold their number.
-_STEP = SCRATCH // 6 // LANES * LANES
 _1 = np.uint64(1)
 
 
@@ -61,35 +59,13 @@ def counts(stream, scratch, out, count, table):
     """Write ``count`` integers to ``out``; ``table`` has the bits of the table's address."""
     table, words = as_words(np.int64(float_bits(table))), as_words(scratch)
     header = as_integers(table)
-    for start in range(0, count, _STEP):
-        length = min(_STEP, count - start)
+    for start in range(0, count, STEP):
+        length = min(STEP, count - start)
         column = as_integers(offset(out, start))
         fill_words(stream, words, -(-length // LANES) * LANES)
         draw_classes(words, offset(table, HEADER), header[BINS], length, column)
         if header[WIDE]:
-            _settle(stream, scratch, column, length, table)
-
-
-@plain
-def _settle(stream, scratch, column, count, table):
-    """Replace bins by outcomes of theirs, and draw anew until all are accepted."""
-    words, rejected, places, again = (
-        as_words(scratch), as_integers(offset(scratch, _STEP)),
-        as_integers(offset(scratch, 2 * _STEP)), as_integers(offset(scratch, 3 * _STEP)),
-    )  # fmt: skip
-    bins = as_integers(table)[BINS]
-    left = _try(stream, scratch, column, count, table)
-    for i in range(left):
-        places[i] = rejected[i]
-    while left > 0:
-        fill_words(stream, words, -(-left // LANES) * LANES)
-        draw_classes(words, offset(table, HEADER), bins, left, again)
-        still = _try(stream, scratch, again, left, table)
-        for i in range(left):
-            column[places[i]] = again[i]
-        for i in range(still):
-            places[i] = places[rejected[i]]
-        left = still
+            _settle(stream, scratch, column, length, table, header[BINS])
 
 
 @plain
@@ -98,8 +74,8 @@ def _try(stream, scratch, column, count, table):
 
     No branch depends on a draw: it would be mispredicted.
     """
-    words, listed = as_words(scratch), as_integers(offset(scratch, _STEP))
-    outcomes, excess = as_integers(offset(scratch, 4 * _STEP)), offset(scratch, 5 * _STEP)
+    words, listed = as_words(scratch), as_integers(offset(scratch, STEP))
+    outcomes, excess = as_integers(offset(scratch, 4 * STEP)), offset(scratch, 5 * STEP)
     places, unsure = as_words(outcomes), 0
     _, sure, tops = parts_of(table, as_integers(table)[BINS])
     fill_words(stream, words, -(-count // LANES) * LANES)
@@ -108,7 +84,7 @@ def _try(stream, scratch, column, count, table):
         word, place, drawn = words[t], places[t], column[t]
         number = drawn & _NUMBER
         bound = sure[number]
-        words[unsure], listed[unsure] = word, t + (number << 8)
+        words[unsure], listed[unsure] = word, t + (number << 8)  # STEP is below 2^8
         unsure += 1 if word >= bound else 0
         column[t] = (drawn >> NUMBER_BITS) + np.int64(place & ((_1 << (bound & _SHIFT)) - _1))
     for i in range(unsure):
@@ -129,3 +105,6 @@ def _exceed(words, excess, count):
     """By how much a fraction of the largest probability exceeds an outcome's; in logarithms."""
     for i in range(count):
         excess[i] += log(one_and_fraction(words[i]) - (1.0 - 2.0**-53))
+
+
+_settle = settler(_try, HEADER)

@@ -14,6 +14,7 @@ place takes 20 bits at most, and but for outcomes so far out that together they 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ LOW, SHIFT, BINS, LAW = range(4)
 NUMBERS = 5
 HEADER = LAW + NUMBERS
 #: Draws at a time: six columns of them fill the scratch.
-_STEP = SCRATCH // 6 // LANES * LANES
+STEP = SCRATCH // 6 // LANES * LANES
 
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 _52, _ROUND = np.uint64(0x4338000000000000), 1.5 * 2.0**52
@@ -94,35 +95,42 @@ def counts(stream, scratch, out, count, table):
     table, words = as_words(np.int64(float_bits(table))), as_words(scratch)
     header = as_floats(table)
     bins, wide = int(header[BINS]), header[SHIFT] > 0.0
-    for start in range(0, count, _STEP):
-        length = min(_STEP, count - start)
+    for start in range(0, count, STEP):
+        length = min(STEP, count - start)
         column = as_integers(offset(out, start))
         fill_words(stream, words, -(-length // LANES) * LANES)
         draw_classes(words, offset(table, HEADER), bins, length, column)
         if wide:
-            _settle(stream, scratch, column, length, table)
+            _settle(stream, scratch, column, length, table, bins)
 
 
-@plain
-def _settle(stream, scratch, column, count, table):
-    """Replace bins by outcomes of theirs, and draw anew until all are accepted."""
-    words, rejected, places, again = (
-        as_words(scratch), as_integers(offset(scratch, _STEP)),
-        as_integers(offset(scratch, 2 * _STEP)), as_integers(offset(scratch, 3 * _STEP)),
-    )  # fmt: skip
-    bins = int(as_floats(table)[BINS])
-    left = _try(stream, scratch, column, count, table)
-    for i in range(left):
-        places[i] = rejected[i]
-    while left > 0:
-        fill_words(stream, words, -(-left // LANES) * LANES)
-        draw_classes(words, offset(table, HEADER), bins, left, again)
-        still = _try(stream, scratch, again, left, table)
+def settler(attempt: Any, header: int) -> Any:
+    """Make a loop that replaces bins by outcomes of theirs, and draws anew until all are accepted.
+
+    ``attempt(stream, scratch, column, count, table)`` replaces them, lists the rejected in the
+    second column of scratch and counts them.  The alias table is behind the header.
+    """
+
+    @plain
+    def settle(stream, scratch, column, count, table, bins):
+        words, rejected, places, again = (
+            as_words(scratch), as_integers(offset(scratch, STEP)),
+            as_integers(offset(scratch, 2 * STEP)), as_integers(offset(scratch, 3 * STEP)),
+        )  # fmt: skip
+        left = attempt(stream, scratch, column, count, table)
         for i in range(left):
-            column[places[i]] = again[i]
-        for i in range(still):
-            places[i] = places[rejected[i]]
-        left = still
+            places[i] = rejected[i]
+        while left > 0:
+            fill_words(stream, words, -(-left // LANES) * LANES)
+            draw_classes(words, offset(table, header), bins, left, again)
+            still = attempt(stream, scratch, again, left, table)
+            for i in range(left):
+                column[places[i]] = again[i]
+            for i in range(still):
+                places[i] = places[rejected[i]]
+            left = still
+
+    return settle
 
 
 @plain
@@ -131,8 +139,8 @@ def _try(stream, scratch, column, count, table):
 
     No branch depends on a draw: it would be mispredicted.
     """
-    words, listed = as_words(scratch), as_integers(offset(scratch, _STEP))
-    outcomes, excess = offset(scratch, 4 * _STEP), offset(scratch, 5 * _STEP)
+    words, listed = as_words(scratch), as_integers(offset(scratch, STEP))
+    outcomes, excess = offset(scratch, 4 * STEP), offset(scratch, 5 * STEP)
     header = as_floats(table)
     low, shift = int(header[LOW]), int(header[SHIFT])
     _, sure, tops = parts_of(table, int(header[BINS]))
@@ -163,6 +171,9 @@ def _exceed(words, outcomes, excess, count, law):
     for i in range(count):
         fraction = one_and_fraction(words[i]) - (1.0 - 2.0**-53)
         excess[i] += log(fraction) - log_weight(outcomes[i], law)
+
+
+_settle = settler(_try, HEADER)
 
 
 @elementwise

@@ -11,7 +11,6 @@ from fastscore.engine.dirichlets import log_dirichlets
 from fastscore.engine.jit import inlined, tile_kernel
 from fastscore.engine.memory import offset
 from fastscore.families._coordinates import HEADER
-from fastscore.families._family import Source
 from fastscore.families._special import digamma_difference
 from fastscore.families.dirichlet import Dirichlet
 
@@ -56,11 +55,6 @@ class LogDirichlet(
             "step": digamma_difference(a, total - a + low).ravel(),
             "power": power.ravel(), "constant": constant.ravel(),
         }  # fmt: skip
-
-    @property
-    def source(self) -> Source:
-        """Itself: no logarithm underflows."""
-        return Source(self)
 
 
 __all__ = ["LogDirichlet"]

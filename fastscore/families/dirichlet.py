@@ -8,10 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastscore import checks
-from fastscore.cached import cached
 from fastscore.engine.gammas import FEWEST
 from fastscore.families._coordinates import Coordinates
-from fastscore.families._family import Source
 from fastscore.families._information import block_diagonal
 from fastscore.families._parameters import positive
 from fastscore.families._scoring import most_likely
@@ -108,16 +106,11 @@ class Dirichlet(Coordinates, low=0.0, high=1.0, fields=FIELDS, score=score):
         """Whether samples may underflow."""
         return bool(np.any(self._concentration.value < FEWEST))
 
-    @property
-    def source(self) -> Source:
+    def _elsewhere(self) -> tuple[Any, ...] | None:
         """Logarithms, where a sample could underflow."""
-        return Source(self._logarithms, EXP.forward_kernel) if self.underflows else Source(self)
-
-    @cached
-    def _logarithms(self) -> Any:
         from fastscore.families._log_dirichlet import LogDirichlet
 
-        return LogDirichlet(**self.parameters)
+        return (LogDirichlet, EXP.forward_kernel) if self.underflows else None
 
     def _moments(self) -> dict[str, Any]:
         a, total, low = self._rows
