@@ -236,8 +236,8 @@ class Coordinates(Family):
         """The family to draw from if x itself could round, underflow or overflow.
 
         It has the same parameters and constants and draws from itself, though it may well be a
-        subclass.  After it comes the `FORWARD` kernel that takes its tiles to x, and an array
-        (d,) if the kernel reads one.
+        subclass.  After it comes the `FORWARD` kernel that takes its tiles to x, and an array if
+        the kernel reads one.
         """
         return None
 

@@ -11,7 +11,7 @@ import math
 from fastscore.engine.blocks import FORWARD
 from fastscore.engine.jit import elementwise, inlined, tile_kernel
 from fastscore.engine.memory import offset, vector
-from fastscore.engine.vecmath import exp_below, log_of_rest, split_exp
+from fastscore.engine.vecmath import exp_below, log_inside, log_of_rest, split_exp
 
 
 @inlined
@@ -24,11 +24,13 @@ def other(v):
 
 @elementwise
 def to_x(w, x, count, power):
-    """x of w, power being 1/a; in two passes, since one spills registers."""
+    """x of w, power being 1/a; in three passes, since one spills registers."""
     for t in range(count):
-        x[t] = other(w[t])
+        x[t] = split_exp(-w[t])[1]
     for t in range(count):
-        x[t] = exp_below(-x[t] * power)
+        x[t] = log_inside(x[t]) * power
+    for t in range(count):
+        x[t] = exp_below(x[t])
 
 
 @tile_kernel(FORWARD)

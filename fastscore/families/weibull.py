@@ -7,15 +7,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastscore.engine.exponentials import log_exponentials
-from fastscore.engine.jit import elementwise, inlined
-from fastscore.engine.memory import vector
+from fastscore.engine.blocks import FORWARD
+from fastscore.engine.exponentials import fine_exponentials
+from fastscore.engine.jit import elementwise, inlined, tile_kernel
+from fastscore.engine.memory import offset, vector
 from fastscore.engine.special import log_of_ratio
-from fastscore.engine.vecmath import exp, expm1
+from fastscore.engine.vecmath import exp, expm1, log_inside
 from fastscore.families._coordinates import Coordinates
 from fastscore.families._parameters import positive
 from fastscore.families._special import log_square_ratio
-from fastscore.families.bijection import EXP
 
 #: Of a smaller concentration a draw may underflow: the least exponential is 2⁻⁵³.
 _FEWEST = 0.06
@@ -23,18 +23,35 @@ _FEWEST = 0.06
 
 @elementwise
 def _sample(stream, scratch, x, count, log_scale, spread):
-    log_exponentials(stream, scratch, x, count, log_scale, spread)
-    column = vector(x, count)
+    fine_exponentials(stream, scratch, x, count, 1.0)
+    _to_x(vector(x, count), vector(x, count), count, log_scale, spread)
+
+
+@elementwise
+def _to_x(v, x, count, log_scale, spread):
+    """In two passes: one spills registers."""
     for t in range(count):
-        column[t] = exp(column[t])
+        x[t] = log_scale + log_inside(v[t]) * spread
+    for t in range(count):
+        x[t] = exp(x[t])
+
+
+@tile_kernel(FORWARD)
+def _forward(params, v, rows, d, stride, x):
+    for k in range(d):
+        start = k * stride
+        _to_x(
+            vector(offset(v, start), rows), vector(offset(x, start), rows), rows,
+            params[k], params[d + k],
+        )  # fmt: skip
 
 
 @inlined
 def _score(x, scale, log_scale, concentration, by_scale, by_concentration):
     w = concentration * log_of_ratio(x, (x - scale) / scale, log_scale)
-    by = scores_of(w, by_scale, by_concentration)
-    possible = x > (0.0 if concentration > 1.0 else -1.0)
-    return (by[0] if possible else 0.0), (by[1] if possible else 0.0)
+    more, possible = expm1(w), x > (0.0 if concentration > 1.0 else -1.0)
+    one, other = more * by_scale, (1.0 - w * more) * by_concentration
+    return (one if possible else 0.0), (other if possible else 0.0)
 
 
 @inlined
@@ -43,13 +60,6 @@ def _log_density(x, scale, log_scale, concentration, constant):
     order = concentration - 1.0
     power = order * log_ratio
     return constant + (0.0 if order == 0.0 else power) - exp(concentration * log_ratio)
-
-
-@inlined
-def scores_of(w, by_scale, by_concentration):
-    """Of ``w = log (x/scale)^concentration``."""
-    more = expm1(w)
-    return more * by_scale, (1.0 - w * more) * by_concentration
 
 
 class Weibull(
@@ -83,7 +93,7 @@ class Weibull(
         Of a coordinate ``k²/scale²`` and ``(π²/6 + (1 − γ)²)/k²``, and of both parameters
         ``(γ − 1)/scale``, γ being Euler's constant; by the logarithms times scale and k.
     Sampler
-        Inversion of a uniform of 53 bits: both tails are right to 2^-53.  log x is drawn and kept:
+        Inversion of a uniform of 53 bits: both tails are right to 2^-53.  v is drawn and kept:
         where x overflows or underflows, f sees infinity or 0, and the score is exact.
     Moments
         Mean ``scale Γ(1 + 1/k)``, variance ``scale² (Γ(1 + 2/k) − Γ(1 + 1/k)²)``; entropy
@@ -103,16 +113,17 @@ class Weibull(
         )
 
     def _elsewhere(self) -> tuple[Any, ...] | None:
-        """Logarithms."""
-        from fastscore.families._log_weibull import LogWeibull
+        """Cumulative hazards."""
+        from fastscore.families._hazard import Hazard
 
-        return LogWeibull, EXP.forward_kernel
+        log_scale, spread = np.log(self._scale.value), 1 / self._concentration.value
+        return Hazard, _forward, np.concatenate([log_scale, spread])
 
     def _record(self) -> dict[str, Any]:
         (scale, by_scale), (k, by_k) = self._scale, self._concentration
         return {
             "scale": scale, "log_scale": np.log(scale), "concentration": k, "spread": 1 / k,
-            "constant": np.log(k) - np.log(scale), "log_concentration": np.log(k),
+            "constant": np.log(k) - np.log(scale),
             "by_scale": k * by_scale, "by_concentration": by_k,
         }  # fmt: skip
 

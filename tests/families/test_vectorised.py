@@ -24,7 +24,7 @@ FAMILIES = {
     "Gumbel": fs.Gumbel(ONE, ONE),
     "Cauchy": fs.Cauchy(ONE, ONE),
     "Weibull": fs.Weibull(ONE, ONE),
-    "LogWeibull": fs.Weibull(ONE, ONE).source.family,
+    "hazards of Weibull": fs.Weibull(ONE, ONE).source.family,
     "Pareto": fs.Pareto(ONE, ONE),
     "Kumaraswamy": fs.Kumaraswamy(ONE, ONE),
     "logarithms of Kumaraswamy": fs.Kumaraswamy(ONE, ONE).source.family,
