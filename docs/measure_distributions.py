@@ -34,7 +34,7 @@ from families.test_vectorised import PACKED, assembly_of
 from packed import LIBM_CALL
 
 import fastscore as fs
-from asv_benchmarks.benchmarks.families import CASES, SampleAndScore, measured
+from asv_benchmarks.benchmarks.families import CASES, SIZES, measured
 from fastscore.families._pushforward import Pushforward
 
 #: Any arithmetic of integers in vectors, where there is none of floats.
@@ -46,7 +46,7 @@ _PACKED_INTEGERS = re.compile(r"\bvp(add|sub|mul|srl|sll|xor|cmp|min|max)\w*\b.*
 
 def speeds(case: str) -> list[dict[str, Any]]:
     """Of a case of the benchmark, of few and of more coordinates."""
-    found = [measured(case, d) for d in SampleAndScore.params[1]]
+    found = [measured(case, d) for d in SIZES]
     print(*found, sep="\n", flush=True)
     return found
 

@@ -41,21 +41,35 @@ CORNERS = {
         {"concentration1": a, "concentration0": b}
         for a, b in ((0.01, 0.02), (0.5, 0.5), (1.0, 3.0), (2.5, 1.5), (1e4, 30.0))
     ],
+    "BetaBinomial": [
+        {"total_count": n, "concentration1": a, "concentration0": b}
+        for n, a, b in ((10, 2.0, 3.0), (1000, 0.5, 0.5), (10**6, 3.0, 40.0))
+    ],
     "Binomial": [
         {"total_count": n, "probs": p}
         for n, p in ((1, 0.3), (10, 0.9), (100, 0.01), (1000, 0.5), (10**6, 0.3), (10**9, 1e-8))
     ],
     "Categorical": [{"probs": [1.0, 2.0, 0.5, 1e-3]}, {"logits": np.linspace(0, 3, 50)}],
+    "Cauchy": [{"loc": 0.5, "scale": 2.0}],
+    "Chi2": [{"df": df} for df in (0.05, 1.0, 5.0, 1e4)],
     "Dirichlet": [
         {"concentration": a} for a in ([0.01, 0.02, 3.0], [0.5, 0.7, 0.5, 1.0], [2.0, 1e4, 30.0])
     ],
     "Exponential": [{"rate": 1.0}, {"log_rate": 20.0}],
+    "FiniteDiscrete": [{"outcomes": [-1.5, 0.25, 7.0], "probs": [1.0, 2.0, 1e-3]}],
     "Gamma": [
         {"concentration": a, "rate": 2.0} for a in (1e-3, 0.1, 0.7, 1.0, 1.3, 5.0, 1e3, 1e8)
     ],
     "Geometric": [{"probs": p} for p in (0.9, 0.3, 1e-3, 1e-9)],
+    "Gumbel": [{"loc": 0.5, "scale": 2.0}],
+    "HalfNormal": [{"scale": 2.0}],
+    "InverseGamma": [{"concentration": a, "rate": 2.0} for a in (0.1, 1.0, 5.0, 1e3)],
+    "Kumaraswamy": [
+        {"concentration1": a, "concentration0": b} for a, b in ((0.5, 0.7), (2.0, 3.0), (10.0, 1e3))
+    ],
     "Laplace": [{"loc": 0.5, "scale": 2.0}],
     "LogNormal": [{"loc": 0.5, "scale": 0.7}, {"loc": 0.0, "scale": 20.0}],
+    "Logistic": [{"loc": 0.5, "scale": 2.0}],
     "LowRankMultivariateNormal": [
         {"loc": [0.5, 1.0], "cov_factor": [[0.5], [-2.0]], "cov_diag": [1.0, 0.1]}
     ],
@@ -66,12 +80,25 @@ CORNERS = {
         )
     ],
     "MultivariateNormal": [{"loc": [0.5, 1.0], "scale_tril": TRIANGLE}],
+    "NegativeBinomial": [
+        {"total_count": r, "probs": p}
+        for r, p in ((3.0, 0.4), (0.1, 0.9999), (1e6, 0.5), (1e4, 1e-4), (0.5, 0.1))
+    ],
     "Normal": [{"loc": 0.5, "scale": 2.0}],
     "OneHotCategorical": [{"probs": [1.0, 2.0, 0.5, 1e-3]}],
+    "Pareto": [{"scale": 2.0, "alpha": alpha} for alpha in (0.5, 3.0)],
+    "PlackettLuce": [{"logits": [0.5, -1.0, 2.0]}, {"logits": np.linspace(0, 3, 8)}],
     "Poisson": [
         {"rate": rate} for rate in (1e-3, 0.7, 4.0, 12.5, 300.0, 2e4, 1e6, 1e9, 1e12)
     ],
     "StudentT": [{"df": df} for df in (0.3, 1.0, 2.5, 4.0, 30.0, 1e5)],
+    "TruncatedNormal": [
+        {"loc": 0.0, "scale": 1.0, "low": low, "high": high}
+        for low, high in ((-1.0, 2.0), (5.0, np.inf), (-0.1, 0.1), (-np.inf, -3.0), (-8.0, 8.0))
+    ],
+    "Uniform": [{"low": -1.0, "high": 3.0}],
+    "VonMises": [{"loc": 2.0, "concentration": k} for k in (1e-3, 0.5, 1.0, 3.0, 30.0, 1e4)],
+    "Weibull": [{"scale": 2.0, "concentration": k} for k in (0.3, 1.0, 5.0)],
 }  # fmt: skip
 
 
