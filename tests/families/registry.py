@@ -153,7 +153,7 @@ class Summed:
 
 
 class Kumaraswamy:
-    """Of independent coordinates; moments are integrals over the distribution function's values."""
+    """Of independent coordinates."""
 
     def __init__(self, a, b) -> None:
         self.a, self.b = a, b
@@ -175,31 +175,35 @@ class Kumaraswamy:
         with np.errstate(divide="ignore"):
             return np.log1p(-(x**self.a))
 
-    def _means(self, function, *others):
-        """Of a function of ``x, log (1 - x^a), a, b``; -log (1 - x^a)^b is exponential."""
+    def _powers(self, r):
+        """``E x^r``."""
+        with mpmath.workdps(40):
+            rows = [[mpmath.mpf(one) for one in row] for row in zip(self.a, self.b, strict=True)]
+            return [b * mpmath.beta(1 + r / a, b) for a, b in rows]
 
-        def mean(a, b, *others):
+    def mean(self):
+        return np.array(self._powers(1), dtype=float)
+
+    def var(self):
+        with mpmath.workdps(40):
+            pairs = zip(self._powers(1), self._powers(2), strict=True)
+            return np.array([float(square - mean**2) for mean, square in pairs])
+
+    def entropy(self):
+        """``E[−log p]``; e, which is −log (1 − x^a)^b, is exponential."""
+
+        def mean(a, b):
             def at(e):
                 x = (-mpmath.expm1(-e / b)) ** (1 / a)
-                return mpmath.exp(-e) * function(x, -e / b, a, b, *others)
+                log_density = mpmath.log(a * b) + (a - 1) * mpmath.log(x) - (b - 1) * e / b
+                return -mpmath.exp(-e) * log_density
 
             return float(mpmath.quad(at, [0, 1e-3, 1, 10, mpmath.inf]))
 
         with mpmath.workdps(40):
-            rows = zip(self.a, self.b, *others, strict=True)
-            return np.array([mean(*map(mpmath.mpf, row)) for row in rows])
-
-    def mean(self):
-        return self._means(lambda x, *_: x)
-
-    def var(self):
-        return self._means(lambda x, _, a, b, mean: (x - mean) ** 2, self.mean())
-
-    def entropy(self):
-        log = mpmath.log
-        return self._means(
-            lambda x, log_rest, a, b: -log(a * b) - (a - 1) * log(x) - (b - 1) * log_rest
-        )
+            return np.array(
+                [mean(mpmath.mpf(a), mpmath.mpf(b)) for a, b in zip(self.a, self.b, strict=True)]
+            )
 
 
 class Angles:
