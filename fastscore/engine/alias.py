@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastscore.engine.jit import elementwise, entry, plain
+from fastscore.engine.jit import elementwise, entry, inlined, plain
 from fastscore.engine.memory import as_integers, as_words, multiply_high, offset
 from fastscore.engine.normals import CHUNK
 from fastscore.engine.streams import LANES, fill_words
@@ -43,15 +43,20 @@ def alias_table(probs, table):
             smalls += 1
 
 
+@inlined
+def class_of(word, table, count):
+    """The class that a word draws."""
+    at = ENTRY * np.int64(multiply_high(word, np.uint64(count)))
+    within = word * np.uint64(count)
+    return np.int64(table[at + 1 + np.int64(within >= table[at])])
+
+
 @elementwise
 def draw_classes(words, table, count, rows, out):
     """One class per random word: ``word × count`` has the cell above 2⁶⁴, and below it the place
     within the cell."""
     for t in range(rows):
-        word = words[t]
-        at = ENTRY * np.int64(multiply_high(word, np.uint64(count)))
-        within = word * np.uint64(count)
-        out[t] = np.int64(table[at + 1 + np.int64(within >= table[at])])
+        out[t] = class_of(words[t], table, count)
 
 
 @plain

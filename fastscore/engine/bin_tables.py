@@ -17,8 +17,8 @@ from fastscore.engine.bins import (
     SHIFT_BITS,
     WIDE,
     log_masses,
-    parts_of,
 )
+from fastscore.engine.counts import parts_of
 from fastscore.engine.jit import entry, plain
 from fastscore.engine.memory import as_integers, offset, pointer, vector
 
@@ -86,7 +86,7 @@ def _fill(table, turn, end, most):
     bins, wide = len(first), shift.max() > 0
     header = as_integers(table)
     header[BINS], header[WIDE] = bins, wide
-    alias, sure, tops = parts_of(table, bins)
+    alias, sure, tops = parts_of(table, HEADER, bins)
     _alias_table(mass / mass.sum(), vector(alias, ENTRY * bins))
     for i in range(ENTRY * bins):
         if i % ENTRY > 0:

@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastscore.engine.alias import ENTRY, draw_classes
 from fastscore.engine.blocks import log_probs_tile
-from fastscore.engine.counts import STEP, settler
+from fastscore.engine.counts import STEP, parts_of, sampler
 from fastscore.engine.jit import elementwise, plain
 from fastscore.engine.memory import as_floats, as_integers, as_words, offset, vector
 from fastscore.engine.streams import LANES, fill_words
-from fastscore.engine.vecmath import float_bits, log, one_and_fraction
+from fastscore.engine.vecmath import log, one_and_fraction
 
 #: What a table starts with: the law, as the address of a kernel of log-probabilities, that of its
 #: parameters, and a column's number, 0; how many bins there are, and whether some are wide.
@@ -35,15 +34,6 @@ _1 = np.uint64(1)
 
 
 @plain
-def parts_of(table, bins):
-    """Its alias table; if bins are wide, of each the acceptance without further ado, as a word;
-    and the logarithm of the largest probability."""
-    alias = offset(table, HEADER)
-    sure = offset(alias, ENTRY * bins)
-    return alias, sure, as_floats(offset(sure, bins))
-
-
-@plain
 def log_masses(table, outcomes, count, out):
     """Write the log-probabilities of outcomes."""
     header = as_integers(table)
@@ -52,20 +42,6 @@ def log_masses(table, outcomes, count, out):
         (offset(header, LAW_AT), offset(header, COLUMN), 1, as_floats(outcomes), count, 1, count,
          out),
     )  # fmt: skip
-
-
-@elementwise
-def counts(stream, scratch, out, count, table):
-    """Write ``count`` integers to ``out``; ``table`` has the bits of the table's address."""
-    table, words = as_words(np.int64(float_bits(table))), as_words(scratch)
-    header = as_integers(table)
-    for start in range(0, count, STEP):
-        length = min(STEP, count - start)
-        column = as_integers(offset(out, start))
-        fill_words(stream, words, -(-length // LANES) * LANES)
-        draw_classes(words, offset(table, HEADER), header[BINS], length, column)
-        if header[WIDE]:
-            _settle(stream, scratch, column, length, table, header[BINS])
 
 
 @plain
@@ -77,7 +53,7 @@ def _try(stream, scratch, column, count, table):
     words, listed = as_words(scratch), as_integers(offset(scratch, STEP))
     outcomes, excess = as_integers(offset(scratch, 4 * STEP)), offset(scratch, 5 * STEP)
     places, unsure = as_words(outcomes), 0
-    _, sure, tops = parts_of(table, as_integers(table)[BINS])
+    _, sure, tops = parts_of(table, HEADER, as_integers(table)[BINS])
     fill_words(stream, words, -(-count // LANES) * LANES)
     fill_words(stream, places, -(-count // LANES) * LANES)
     for t in range(count):
@@ -107,4 +83,11 @@ def _exceed(words, excess, count):
         excess[i] += log(one_and_fraction(words[i]) - (1.0 - 2.0**-53))
 
 
-_settle = settler(_try, HEADER)
+@plain
+def _size(table):
+    header = as_integers(table)
+    return header[BINS], header[WIDE] != 0
+
+
+#: Draws of any law.
+counts = sampler(_try, HEADER, _size)

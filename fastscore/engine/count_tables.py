@@ -119,7 +119,7 @@ def _fill(table, plan, law):
         header[i] = plan[i]
     for i in range(NUMBERS):
         header[LAW + i] = law[i]
-    alias, sure, tops = parts_of(table, bins)
+    alias, sure, tops = parts_of(table, HEADER, bins)
     trials, mean = law[0], law[1]
     mode = math.floor(mean + mean / max(trials, 1.0))
     largest, ratio = np.empty(bins), np.empty(bins)

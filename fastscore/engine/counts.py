@@ -81,38 +81,38 @@ def law_at(table):
 
 
 @plain
-def parts_of(table, bins):
-    """Its alias table; if bins are wide, of each the acceptance without further ado, as a word;
-    and the logarithm of the largest probability."""
-    alias = offset(table, HEADER)
+def parts_of(table, header, bins):
+    """The alias table behind a header; if bins are wide, of each the acceptance without further
+    ado, as a word; and the logarithm of the largest probability."""
+    alias = offset(table, header)
     sure = offset(alias, ENTRY * bins)
     return alias, sure, as_floats(offset(sure, bins))
 
 
-@elementwise
-def counts(stream, scratch, out, count, table):
-    """Write ``count`` integers to ``out``; ``table`` has the bits of the table's address."""
-    table, words = as_words(np.int64(float_bits(table))), as_words(scratch)
-    header = as_floats(table)
-    bins, wide = int(header[BINS]), header[SHIFT] > 0.0
-    for start in range(0, count, STEP):
-        length = min(STEP, count - start)
-        column = as_integers(offset(out, start))
-        fill_words(stream, words, -(-length // LANES) * LANES)
-        draw_classes(words, offset(table, HEADER), bins, length, column)
-        if wide:
-            _settle(stream, scratch, column, length, table, bins)
+def sampler(attempt: Any, header: int, size: Any) -> Any:
+    """Make ``counts(stream, scratch, out, count, table)``, which writes integers to ``out``;
+    ``table`` has the bits of the table's address.
 
-
-def settler(attempt: Any, header: int) -> Any:
-    """Make a loop that replaces bins by outcomes of theirs, and draws anew until all are accepted.
-
-    ``attempt(stream, scratch, column, count, table)`` replaces them, lists the rejected in the
-    second column of scratch and counts them.  The alias table is behind the header.
+    ``size(table)`` is the number of bins, and whether they are wide.  Then ``attempt(stream,
+    scratch, column, count, table)`` replaces bins by outcomes of theirs, lists the rejected in the
+    second column of scratch and counts them.
     """
+
+    @elementwise
+    def counts(stream, scratch, out, count, table):
+        table, words = as_words(np.int64(float_bits(table))), as_words(scratch)
+        bins, wide = size(table)
+        for start in range(0, count, STEP):
+            length = min(STEP, count - start)
+            column = as_integers(offset(out, start))
+            fill_words(stream, words, -(-length // LANES) * LANES)
+            draw_classes(words, offset(table, header), bins, length, column)
+            if wide:
+                settle(stream, scratch, column, length, table, bins)
 
     @plain
     def settle(stream, scratch, column, count, table, bins):
+        """Draw anew until all are accepted."""
         words, rejected, places, again = (
             as_words(scratch), as_integers(offset(scratch, STEP)),
             as_integers(offset(scratch, 2 * STEP)), as_integers(offset(scratch, 3 * STEP)),
@@ -130,7 +130,7 @@ def settler(attempt: Any, header: int) -> Any:
                 places[i] = places[rejected[i]]
             left = still
 
-    return settle
+    return counts
 
 
 @plain
@@ -143,7 +143,7 @@ def _try(stream, scratch, column, count, table):
     outcomes, excess = offset(scratch, 4 * STEP), offset(scratch, 5 * STEP)
     header = as_floats(table)
     low, shift = int(header[LOW]), int(header[SHIFT])
-    _, sure, tops = parts_of(table, int(header[BINS]))
+    _, sure, tops = parts_of(table, HEADER, int(header[BINS]))
     fill_words(stream, words, -(-count // LANES) * LANES)
     within, unsure = np.uint64((1 << shift) - 1), 0
     for t in range(count):
@@ -173,7 +173,14 @@ def _exceed(words, outcomes, excess, count, law):
         excess[i] += log(fraction) - log_weight(outcomes[i], law)
 
 
-_settle = settler(_try, HEADER)
+@plain
+def _size(table):
+    header = as_floats(table)
+    return int(header[BINS]), header[SHIFT] > 0.0
+
+
+#: Draws of Poisson and binomial variables.
+counts = sampler(_try, HEADER, _size)
 
 
 @elementwise

@@ -13,20 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from fastscore.engine.alias import ENTRY, alias_table
+from fastscore.engine.alias import ENTRY, alias_table, class_of
 from fastscore.engine.count_tables import CountTables
-from fastscore.engine.counts import counts, log_root
+from fastscore.engine.counts import STEP, counts, log_root
 from fastscore.engine.jit import elementwise, inlined, plain
 from fastscore.engine.memory import (
     as_floats,
     as_integers,
     as_words,
-    multiply_high,
     offset,
     pointer,
     vector,
 )
-from fastscore.engine.normals import CHUNK, SCRATCH
+from fastscore.engine.normals import CHUNK
 from fastscore.engine.special import deviance
 from fastscore.engine.streams import LANES, fill_words
 from fastscore.engine.vecmath import as_float, log, minus_log, one_and_fraction
@@ -40,8 +39,6 @@ _RARE, _WORTH = 16.0, 2.0
 # address of the table of what these have together.
 _TRIALS, _CLASSES, _TOGETHER, _TABLE = range(4)
 _HEADER = 4
-#: Draws at a time: six columns of them fill the scratch.
-_STEP = SCRATCH // 6 // LANES * LANES
 _ROUND = 1.5 * 2.0**52
 
 
@@ -116,10 +113,7 @@ def _add_one_by_one(stream, scratch, drawn, rows, alias, classes, order, x, stri
             if at == CHUNK:
                 fill_words(stream, words, CHUNK)
                 at = 0
-            word = words[at]
-            cell = ENTRY * np.int64(multiply_high(word, np.uint64(classes)))
-            within = word * np.uint64(classes)
-            j = np.int64(alias[cell + 1 + np.int64(within >= alias[cell])])
+            j = class_of(words[at], alias, classes)
             column = as_integers(offset(x, order[j] * stride))
             column[t] += 1
             at += 1
@@ -128,8 +122,8 @@ def _add_one_by_one(stream, scratch, drawn, rows, alias, classes, order, x, stri
 @plain
 def _binomials(stream, scratch, trials, rows, p, q, out):
     """Write binomial numbers of successes among so many trials each to ``out``."""
-    for start in range(0, rows, _STEP):
-        end = min(start + _STEP, rows)
+    for start in range(0, rows, STEP):
+        end = min(start + STEP, rows)
         given, successes = trials[start:end], out[start:end]
         _some_binomials(stream, scratch, given, end - start, min(p, q), max(p, q), successes)
     if p > q:
@@ -140,9 +134,9 @@ def _binomials(stream, scratch, trials, rows, p, q, out):
 @plain
 def _some_binomials(stream, scratch, trials, count, p, q, out):
     """The same for p up to ½ and as many as there is scratch for."""
-    words, given = as_words(scratch), offset(scratch, 2 * _STEP)
-    values, odds = offset(scratch, 3 * _STEP), offset(scratch, 4 * _STEP)
-    places = as_integers(offset(scratch, 5 * _STEP))
+    words, given = as_words(scratch), offset(scratch, 2 * STEP)
+    values, odds = offset(scratch, 3 * STEP), offset(scratch, 4 * STEP)
+    places = as_integers(offset(scratch, 5 * STEP))
     left = 0
     for i in range(count):
         places[left] = i

@@ -25,7 +25,7 @@ def _log_density(v):
 
 
 class Hazard(
-    Weibull, scores=2, low=0.0, fields=("by_scale", "by_concentration"),
+    Weibull, scores=2, low=0.0,
     sample=_sample, score=_score, log_density=_log_density,
 ):  # fmt: skip
     """``v = (x/scale)^k`` of Weibull variables x, standard exponentials; see `Weibull`."""

@@ -21,6 +21,7 @@ def _score(y, concentration, log_mean, excess, by_concentration, by_rate):
 
 @inlined
 def log_density(y, concentration, log_mean, constant):
+    """Relative to that at the mean of x."""
     above = y - log_mean
     return constant - concentration * (expm1(above) - above)
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 
-from fastscore.engine.blocks import FORWARD
-from fastscore.engine.jit import elementwise, inlined, tile_kernel
-from fastscore.engine.memory import offset, vector
+from fastscore.engine.jit import elementwise, inlined
 from fastscore.engine.vecmath import exp_below, log_inside, log_of_rest, split_exp
+from fastscore.families.bijection import map_of_columns
 
 
 @inlined
@@ -33,12 +32,7 @@ def to_x(w, x, count, power):
         x[t] = exp_below(x[t])
 
 
-@tile_kernel(FORWARD)
-def to_x_kernel(powers, w, rows, d, stride, x):
-    """The same of a tile."""
-    for k in range(d):
-        start = k * stride
-        to_x(vector(offset(w, start), rows), vector(offset(x, start), rows), rows, powers[k])
-
+#: The same of tiles.
+to_x_kernel = map_of_columns(to_x, "powers", 1)
 
 __all__ = ["other", "to_x", "to_x_kernel"]

@@ -39,6 +39,7 @@ def _record(params, k):
 
 @tile_kernel(SAMPLE)
 def sample(params, stream, scratch, x, rows, d, stride):
+    """The base's counts, some of them blanked."""
     for k in range(d):
         record, column = as_integers(_record(params, k)), offset(x, k * stride)
         law = as_floats(record[_LAW_AT])
@@ -60,6 +61,7 @@ def _blank(words, zeros, x, count):
 
 @tile_kernel(LOG_PROBS)
 def log_probs(packed, columns, count, x, rows, d, stride, out):
+    """The base's, a coordinate at a time; of 0 the gate's share is in it."""
     own = np.empty(rows)
     for j in range(count):
         total = vector(offset(out, columns[j] * stride), rows)
@@ -84,6 +86,7 @@ def _add_log(x, own, total, rows, at_zero, other):
 
 @tile_kernel(SCORE)
 def score(params, x, rows, d, stride, index, s):
+    """The gate's, and the base's by its share at 0."""
     count = as_integers(_record(params, 0))[_OWN]
     buffer, which = np.empty((count, stride)), np.arange(count)
     for k in range(d):

@@ -11,7 +11,7 @@ import numpy as np
 from fastscore import checks
 from fastscore.engine.blocks import FORWARD, INVERSE
 from fastscore.engine.jit import TileKernel, inlined, kernel_of
-from fastscore.engine.memory import offset
+from fastscore.engine.memory import offset, vector
 from fastscore.engine.vecmath import exp, expit, log, log1p, log1pexp
 from fastscore.families._coordinates import fields_of
 
@@ -30,6 +30,12 @@ def _forward(params, z, rows, d, stride, x):
         source, target = offset(z, k * stride), offset(x, k * stride)
         for t in range(rows):
             target[t] = _OF(source[t], *fields)
+
+
+def _by_columns(params, z, rows, d, stride, x):
+    for k in range(d):
+        source, target = vector(offset(z, k * stride), rows), vector(offset(x, k * stride), rows)
+        _OF(source, target, rows, *_FIELDS(offset(params, k * _LENGTH)))
 
 
 def _inverse(params, x, rows, d, stride, z, log_det):
@@ -120,6 +126,17 @@ def _kernels(
         kernel_of(_forward, FORWARD, name, cached=own, **bound),
         kernel_of(_inverse, INVERSE, name, cached=own, **bound),
     )
+
+
+def map_of_columns(to_x: Any, name: str, count: int) -> TileKernel:
+    """The `FORWARD` kernel of ``to_x(z, x, rows, …)``, which fills a column of x in its own passes.
+
+    It takes so many numbers, those of each coordinate side by side in what the kernel reads.
+    """
+    return kernel_of(
+        _by_columns, FORWARD, name, cached=True,
+        _OF=to_x, _FIELDS=fields_of(tuple(range(count))), _LENGTH=count,
+    )  # fmt: skip
 
 
 @inlined

@@ -19,6 +19,7 @@ from fastscore.families.bijection import EXP
 
 @inlined
 def score(x, concentration, rate, log_mean, excess, by_concentration, by_rate):
+    """``log(rate x) − ψ(a)`` and ``a/rate − x``, in units of the parameters."""
     over = fma(rate, x, -concentration)
     slope = (log_of_ratio(x, over / concentration, log_mean) - excess) * by_concentration
     possible = x > (0.0 if concentration > 1.0 else -1.0)

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastscore.cached import cached
 from fastscore.checks import exactly_one
-from fastscore.engine.alias import ENTRY, alias_table, draw_classes
+from fastscore.engine.alias import ENTRY, alias_table, fill_classes
 from fastscore.engine.blocks import (
     LOG_PROBS,
     SAMPLE,
@@ -22,8 +22,6 @@ from fastscore.engine.blocks import (
 )
 from fastscore.engine.jit import elementwise, plain, tile_kernel
 from fastscore.engine.memory import as_floats, as_integers, as_words, offset, pointer, vector
-from fastscore.engine.normals import CHUNK
-from fastscore.engine.streams import LANES, fill_words
 from fastscore.engine.vecmath import exp_below, log
 from fastscore.families._family import Family
 from fastscore.families._information import estimated
@@ -56,11 +54,8 @@ def _weights(params, row):
 def _sample(params, stream, scratch, x, rows, d, stride):
     count = as_integers(params)[0]
     own, drawn = np.empty(rows, np.int64), np.empty(d * stride)
-    words, table = as_words(scratch), as_words(_weights(params, _ALIAS))
-    for start in range(0, rows, CHUNK):
-        length = min(CHUNK, rows - start)
-        fill_words(stream, words, -(-length // LANES) * LANES)
-        draw_classes(words, table, count, length, offset(pointer(own), start))
+    table = as_words(_weights(params, _ALIAS))
+    fill_classes(stream, scratch, as_floats(pointer(own)), rows, table, count)
     for i in range(count):
         chosen = np.flatnonzero(own == i)
         if chosen.size > 0:

@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastscore import checks
-from fastscore.engine.blocks import FORWARD
 from fastscore.engine.exponentials import exponentials
-from fastscore.engine.jit import elementwise, inlined, tile_kernel
-from fastscore.engine.memory import offset, vector
+from fastscore.engine.jit import elementwise, inlined
+from fastscore.engine.memory import vector
 from fastscore.engine.special import log_of_ratio
 from fastscore.engine.vecmath import exp
 from fastscore.families._coordinates import Coordinates
 from fastscore.families._parameters import positive
+from fastscore.families.bijection import map_of_columns
 
 #: Of a smaller alpha a draw may overflow: the largest exponential is 36.04.
 _FEWEST = 0.06
@@ -43,11 +43,7 @@ def _to_x(y, x, count, scale):
         x[t] = scale * exp(y[t])
 
 
-@tile_kernel(FORWARD)
-def _forward(scales, y, rows, d, stride, x):
-    for k in range(d):
-        start = k * stride
-        _to_x(vector(offset(y, start), rows), vector(offset(x, start), rows), rows, scales[k])
+_forward = map_of_columns(_to_x, "pareto", 1)
 
 
 class Pareto(

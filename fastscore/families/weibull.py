@@ -7,15 +7,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastscore.engine.blocks import FORWARD
 from fastscore.engine.exponentials import fine_exponentials
-from fastscore.engine.jit import elementwise, inlined, tile_kernel
-from fastscore.engine.memory import offset, vector
+from fastscore.engine.jit import elementwise, inlined
+from fastscore.engine.memory import vector
 from fastscore.engine.special import log_of_ratio
 from fastscore.engine.vecmath import exp, expm1, log_inside
 from fastscore.families._coordinates import Coordinates
 from fastscore.families._parameters import positive
 from fastscore.families._special import log_square_ratio
+from fastscore.families.bijection import map_of_columns
 
 #: Of a smaller concentration a draw may underflow: the least exponential is 2⁻⁵³.
 _FEWEST = 0.06
@@ -36,14 +36,7 @@ def _to_x(v, x, count, log_scale, spread):
         x[t] = exp(x[t])
 
 
-@tile_kernel(FORWARD)
-def _forward(params, v, rows, d, stride, x):
-    for k in range(d):
-        start = k * stride
-        _to_x(
-            vector(offset(v, start), rows), vector(offset(x, start), rows), rows,
-            params[k], params[d + k],
-        )  # fmt: skip
+_forward = map_of_columns(_to_x, "weibull", 2)
 
 
 @inlined
@@ -117,7 +110,7 @@ class Weibull(
         from fastscore.families._hazard import Hazard
 
         log_scale, spread = np.log(self._scale.value), 1 / self._concentration.value
-        return Hazard, _forward, np.concatenate([log_scale, spread])
+        return Hazard, _forward, np.column_stack([log_scale, spread])
 
     def _record(self) -> dict[str, Any]:
         (scale, by_scale), (k, by_k) = self._scale, self._concentration

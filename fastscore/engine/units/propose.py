@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fastscore.engine.alias import draw_classes
+from fastscore.engine.alias import fill_classes
 from fastscore.engine.blocks import (
     STRIDE,
     D,
@@ -23,8 +23,6 @@ from fastscore.engine.memory import (
     offset,
     vector,
 )
-from fastscore.engine.normals import CHUNK
-from fastscore.engine.streams import LANES, fill_words
 from fastscore.engine.units.layout import (
     ALIAS_AT,
     CLIP,
@@ -88,13 +86,11 @@ def _sample_mixture(table, mixture, workspace, rows):
 
     What a sampler writes beyond its rows the next one overwrites.
     """
-    words, classes = as_words(scratch_of(workspace)), as_integers(w_of(table, workspace))
-    for start in range(0, rows, CHUNK):
-        count = min(CHUNK, rows - start)
-        fill_words(stream_of(workspace), words, -(-count // LANES) * LANES)
-        draw_classes(
-            words, as_words(mixture[ALIAS_AT]), mixture[PROPOSALS], count, offset(classes, start)
-        )
+    classes = as_integers(w_of(table, workspace))
+    fill_classes(
+        stream_of(workspace), scratch_of(workspace), w_of(table, workspace), rows,
+        as_words(mixture[ALIAS_AT]), mixture[PROPOSALS],
+    )  # fmt: skip
     begin = 0
     for j in range(mixture[PROPOSALS]):
         count = 0
