@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastscore.checks import count, one_of
+from fastscore.checks import count
 from fastscore.engine import blocks, driver
 from fastscore.engine.enumeration import CountedRun
 from fastscore.engine.moments import ExactMoments, Moments, UnitMoments
@@ -27,9 +27,8 @@ from fastscore.integrand import Integrand
 from fastscore.plan import Plan
 from fastscore.progress import progress_bar
 from fastscore.variance.baselines import as_baseline
-
-SAMPLINGS = ("iid", "counts")
-ESTIMATORS = ("score", "exact")
+from fastscore.variance.estimators import Estimator, Exact, Score, as_estimator
+from fastscore.variance.sampling import Independent, Sampling, as_sampling
 
 
 class Interrupted(KeyboardInterrupt):
@@ -49,9 +48,9 @@ def gradient(
     n: int | None = None,
     rng: Any = None,
     baseline: str | float | None = "optimal",
-    sampling: str = "iid",
+    sampling: str | Sampling = "iid",
     proposals: Proposals | Family | Sequence[Family] | None = None,
-    estimator: str = "score",
+    estimator: str | Estimator = "score",
     threads: int | None = None,
     progress: bool = False,
 ) -> Estimate:
@@ -130,9 +129,9 @@ def gradient(
     """
     start = time.perf_counter()
     integrand, args = checked(f, p, args)
-    one_of("sampling", sampling, SAMPLINGS)
-    one_of("estimator", estimator, ESTIMATORS)
-    if estimator == "exact":
+    sampling, estimator = as_sampling(sampling), as_estimator(estimator)
+    exact = isinstance(estimator, Exact)
+    if exact:
         _check_exact(integrand, n=n, rng=rng, sampling=sampling)
     sources = as_proposals(proposals)
     n = None if n is None else count("n", n)
@@ -151,14 +150,11 @@ def gradient(
         if sources.by_pilot:
             asked = Plan(integrand, p, args, n, seed, threads)
             sources = _with_pilot(sources, asked, wrt, baseline)
-    plan = Plan(integrand, p, args, n, seed, threads, sources, chosen=entries_of(p, wrt))
-    run: Run
-    if estimator == "exact":
-        run = plan.exact()
-    elif sampling == "counts":
-        run = plan.counts()
-    else:
-        run = plan.samples(FOR_BASELINE if baseline == "matrix" else NO_PRODUCTS)
+    plan = Plan(
+        integrand, p, args, n, seed, threads, sources, chosen=entries_of(p, wrt),
+        sampling=sampling, estimator=estimator,
+    )  # fmt: skip
+    run = plan.run(FOR_BASELINE if baseline == "matrix" else NO_PRODUCTS)
 
     def replay(wanted: int) -> Products | None:
         if isinstance(run, CountedRun):
@@ -194,7 +190,7 @@ def gradient(
         _raise_failure(run, integrand, args)
     moments = run.moments
     _check_moments(moments)
-    if estimator == "exact":
+    if exact:
         return estimate("enumerated", moments)
     if moments.n == 1:
         unit = "one sample" if sources is None else "one unit of proposals"
@@ -233,11 +229,18 @@ def _with_pilot(
 
 
 def _check_proposals(
-    proposals: Proposals, integrand: Integrand, baseline: Any, *, sampling: str, estimator: str
+    proposals: Proposals,
+    integrand: Integrand,
+    baseline: Any,
+    *,
+    sampling: Sampling,
+    estimator: Estimator,
 ) -> None:
     """Refuse what does not go with proposals."""
-    for name, value, other in (("sampling", sampling, "iid"), ("estimator", estimator, "score")):
-        if value != other:
+    for name, value, other in (
+        ("sampling", sampling, Independent), ("estimator", estimator, Score),
+    ):  # fmt: skip
+        if not isinstance(value, other):
             raise ValueError(f"{name}={value!r} takes no proposals: leave one of them out")
     if integrand.nonfinite == "omit":
         raise ValueError(
@@ -251,14 +254,14 @@ def _check_proposals(
         )
 
 
-def _check_exact(integrand: Integrand, *, n: Any, rng: Any, sampling: str) -> None:
+def _check_exact(integrand: Integrand, *, n: Any, rng: Any, sampling: Sampling) -> None:
     """Refuse what an exact sum would ignore."""
     for name, value in (("n", n), ("rng", rng)):
         if value is not None:
             raise ValueError(
                 f"{name}={value!r}: estimator='exact' draws no samples, leave {name} out"
             )
-    if sampling != "iid":
+    if not isinstance(sampling, Independent):
         raise ValueError(f"sampling={sampling!r}: estimator='exact' draws no samples, leave it out")
     if integrand.nonfinite == "omit":
         raise ValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ from fastscore.integrand import POLICIES, Integrand
 from fastscore.integrand.arguments import Arguments
 from fastscore.integrand.compiled import compile_direct, compile_f, compile_pointer
 from fastscore.integrand.pointer import c_function
+from fastscore.variance.estimators import Estimator, Exact, Score
+from fastscore.variance.sampling import Counts, Independent, Sampling
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Plan:
         Score entries whose largest terms are kept.
     threads : int or None
         Threads at most.
+    sampling, estimator : Sampling, Estimator
+        How samples are drawn, and what is averaged.
     """
 
     integrand: Integrand
@@ -62,6 +66,18 @@ class Plan:
     proposals: Proposals | None = None
     details: bool = False
     chosen: np.ndarray | None = None
+    sampling: Sampling = field(default_factory=Independent)
+    estimator: Estimator = field(default_factory=Score)
+
+    def run(self, products: int) -> Run:
+        """What the estimator and the sampling ask for."""
+        if isinstance(self.estimator, Exact):
+            return self.exact()
+        if isinstance(self.sampling, Counts):
+            return self.counts()
+        if not isinstance(self.sampling, Independent) or not isinstance(self.estimator, Score):
+            raise NotImplementedError(f"{self.sampling} with {self.estimator}")
+        return self.samples(products)
 
     def samples(self, products: int) -> Run:
         """By samples, with products of scores if these are wanted."""

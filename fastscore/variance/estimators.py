@@ -1,0 +1,60 @@
+"""What is averaged: the score estimator, or one that sums some outcomes exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastscore.checks import count, one_of
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """What is averaged over samples."""
+
+
+class Score(Estimator):
+    """``f s`` itself."""
+
+
+class Exact(Estimator):
+    """The sum over all outcomes of a small support."""
+
+
+@dataclass(frozen=True)
+class Enumerate(Estimator):
+    """Sum some outcomes exactly, and sample the rest.
+
+    Parameters
+    ----------
+    coordinates : sequence of int, optional
+        Discrete coordinates to sum out in turn, each given the sampled others: local expectation
+        gradients.
+    top : int, optional
+        In place of them: how many of the most probable outcomes of a small support to sum; the
+        others are sampled.
+    """
+
+    coordinates: Sequence[int] | None = None
+    top: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.coordinates is None) == (self.top is None):
+            raise TypeError("Enumerate takes either coordinates or top: give exactly one of them")
+        if self.top is not None:
+            count("top", self.top)
+
+
+def as_estimator(value: Any) -> Estimator:
+    """An estimator from its name.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    """
+    if isinstance(value, Estimator):
+        return value
+    one_of("estimator", value, ("score", "exact"))
+    return Score() if value == "score" else Exact()

@@ -1,0 +1,118 @@
+"""How samples are drawn: independently, or so that they belie each other's errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastscore.checks import count, one_of
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """A way to draw samples; what it is called."""
+
+    @property
+    def word(self) -> str:
+        """Its name in messages."""
+        return next(word for word, kind in WORDS.items() if kind is type(self))
+
+
+class Independent(Sampling):
+    """Independent samples of p."""
+
+
+class Counts(Sampling):
+    """The same, by how often each outcome of a small support came."""
+
+
+class Antithetic(Sampling):
+    """Pairs: each sample and its mirror image about the centre of a symmetric family."""
+
+
+class Orthogonal(Sampling):
+    """Sets of d Gaussian samples in orthogonal directions from the mean."""
+
+
+@dataclass(frozen=True)
+class Stratified(Sampling):
+    """Latin hypercubes: sets of samples, one in each stratum of every coordinate.
+
+    Parameters
+    ----------
+    strata : int
+        Strata of a coordinate, of equal probability, and samples of a set: a power of two from 2
+        to 256.
+    """
+
+    strata: int = 16
+
+    def __post_init__(self) -> None:
+        if count("strata", self.strata) not in {2**i for i in range(1, 9)}:
+            raise ValueError(f"strata={self.strata!r}: give a power of two from 2 to 256")
+
+
+@dataclass(frozen=True)
+class Sobol(Sampling):
+    """Sobol' points: replicates, each scrambled on its own.
+
+    Parameters
+    ----------
+    replicates : int
+        Independent scramblings, at least 8, from which standard errors come; n is rounded up to a
+        power of two in each.
+    """
+
+    replicates: int = 16
+
+    def __post_init__(self) -> None:
+        if count("replicates", self.replicates) < 8:
+            raise ValueError(
+                f"replicates={self.replicates!r}: standard errors come from independent "
+                "scramblings, give at least 8"
+            )
+
+
+@dataclass(frozen=True)
+class WithoutReplacement(Sampling):
+    """Sets of distinct outcomes of a small support.
+
+    Parameters
+    ----------
+    size : int
+        Outcomes of a set.
+    """
+
+    size: int
+
+    def __post_init__(self) -> None:
+        count("size", self.size)
+
+
+#: Kinds by name; the last asks for a size.
+WORDS: dict[str, type[Sampling]] = {
+    "iid": Independent,
+    "counts": Counts,
+    "antithetic": Antithetic,
+    "stratified": Stratified,
+    "orthogonal": Orthogonal,
+    "sobol": Sobol,
+    "without replacement": WithoutReplacement,
+}
+
+
+def as_sampling(value: Any) -> Sampling:
+    """A way to draw samples from its name.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    """
+    if isinstance(value, Sampling):
+        return value
+    words = [word for word, kind in WORDS.items() if kind is not WithoutReplacement]
+    if isinstance(value, str) and value == "without replacement":
+        raise ValueError(f"sampling={value!r}: say how many outcomes, fs.WithoutReplacement(size)")
+    one_of("sampling", value, words)
+    return WORDS[value]()
