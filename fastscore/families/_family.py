@@ -143,6 +143,16 @@ class Family(ABC):
         return Source(self)
 
     @property
+    def centre(self) -> np.ndarray | None:
+        """About what the coordinates are symmetric, all at once, (d,); None if they are not."""
+        return None
+
+    @property
+    def spread(self) -> np.ndarray | None:
+        """Standard deviations, (d,), if coordinates are independent and Gaussian; else None."""
+        return None
+
+    @property
     def whole(self) -> Family:
         """This distribution with all parameters, also those held fixed."""
         return self
