@@ -71,6 +71,8 @@ class Family(ABC):
     dtype: type = np.float64
     #: Whether `fisher` is an estimate from samples, for want of a closed form.
     fisher_estimated: bool = False
+    #: Whether all entries of the score together span sufficient statistics of a sample.
+    exponential_family: bool = False
 
     parameters: Mapping[str, np.ndarray]
     constants: Mapping[str, Any] = MappingProxyType({})

@@ -153,6 +153,7 @@ class Joint(Composite):
         self.d = sum(p.d for p in parts.values())
         self.size = sum(p.size for p in parts.values())
         self.fisher_estimated = any(p.fisher_estimated for p in parts.values())
+        self.exponential_family = all(p.exponential_family for p in parts.values())
         firsts = np.cumsum([0, *(p.size for p in parts.values())])
         pairs = zip(firsts, parts.values(), strict=False)
         self.index = np.concatenate([first + p.index for first, p in pairs])
