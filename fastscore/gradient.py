@@ -12,6 +12,7 @@ import numpy as np
 
 from fastscore.checks import count
 from fastscore.engine import blocks, driver
+from fastscore.engine.distinct import DistinctRun
 from fastscore.engine.enumeration import CountedRun
 from fastscore.engine.moments import ExactMoments, Moments, UnitMoments
 from fastscore.engine.products import FOR_BASELINE, NO_PRODUCTS, Products
@@ -154,10 +155,13 @@ def gradient(
         integrand, p, args, n, seed, threads, sources, chosen=entries_of(p, wrt),
         sampling=sampling, estimator=estimator,
     )  # fmt: skip
-    run = plan.run(FOR_BASELINE if baseline == "matrix" else NO_PRODUCTS)
+    try:
+        run = plan.run(FOR_BASELINE if baseline == "matrix" else NO_PRODUCTS)
+    except KeyboardInterrupt:  # outcomes are drawn before f is evaluated at them
+        raise Interrupted(None) from None
 
     def replay(wanted: int) -> Products | None:
-        if isinstance(run, CountedRun):
+        if isinstance(run, CountedRun | DistinctRun):
             return run.products_by_counts()
         again = plan.samples(wanted)
         again.rounds()
@@ -194,6 +198,7 @@ def gradient(
         return estimate("enumerated", moments)
     if moments.n == 1:
         unit = "one sample" if sources is None else "one unit of proposals"
+        unit = "one set" if isinstance(run, DistinctRun) else unit
         warnings.warn(
             f"n={moments.samples}: no standard error can be estimated from {unit}, and no "
             "baseline used",
