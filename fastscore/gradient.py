@@ -12,6 +12,7 @@ import numpy as np
 
 from fastscore.checks import count
 from fastscore.engine import blocks, driver
+from fastscore.engine.distinct import DistinctRun
 from fastscore.engine.enumeration import CountedRun
 from fastscore.engine.moments import ExactMoments, Moments, WeightedMoments
 from fastscore.engine.products import FOR_BASELINE, NO_PRODUCTS, Products
@@ -171,10 +172,13 @@ def gradient(
     )  # fmt: skip
     if controls:
         plan = _with_controls(plan, controls, wrt)
-    run = plan.run(FOR_BASELINE if baseline == "matrix" else NO_PRODUCTS)
+    try:
+        run = plan.run(FOR_BASELINE if baseline == "matrix" else NO_PRODUCTS)
+    except KeyboardInterrupt:  # outcomes are drawn before f is evaluated at them
+        raise Interrupted(None) from None
 
     def replay(wanted: int) -> Products | None:
-        if isinstance(run, CountedRun):
+        if isinstance(run, CountedRun | DistinctRun):
             return run.products_by_counts()
         again = plan.samples(wanted)
         again.rounds()

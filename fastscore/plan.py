@@ -12,6 +12,7 @@ from fastscore.cached import cached
 from fastscore.engine import blocks
 from fastscore.engine.callback import CallbackRun, blocks_of_batch
 from fastscore.engine.control_functions import NO_FUNCTIONS, ControlFunctions
+from fastscore.engine.distinct import DistinctRun
 from fastscore.engine.enumeration import MOST_OUTCOMES, CountedRun, Evaluation, ExactRun
 from fastscore.engine.host import prange_is_safe
 from fastscore.engine.launch import CompiledRun, FoldsRun
@@ -21,6 +22,7 @@ from fastscore.engine.run import Run
 from fastscore.engine.scheme import Scheme, cut_of
 from fastscore.engine.streams import key_of
 from fastscore.engine.tiles import Tiling, batch_stride, tiling
+from fastscore.engine.top import TopRun
 from fastscore.families import Family
 from fastscore.families._family import Source
 from fastscore.importance.proposals import Proposals
@@ -29,9 +31,9 @@ from fastscore.integrand.arguments import Arguments
 from fastscore.integrand.compiled import compile_direct, compile_f, compile_pointer
 from fastscore.integrand.pointer import c_function
 from fastscore.variance.control_variates import Controls
-from fastscore.variance.estimators import Estimator, Exact, Score
+from fastscore.variance.estimators import Enumerate, Estimator, Exact, Score
 from fastscore.variance.patterns import pattern_of
-from fastscore.variance.sampling import Counts, Independent, Sampling
+from fastscore.variance.sampling import Counts, Independent, Sampling, WithoutReplacement
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,10 @@ class Plan:
         """What the estimator and the sampling ask for."""
         if isinstance(self.estimator, Exact):
             return self.exact()
+        if isinstance(self.estimator, Enumerate) and self.estimator.top is not None:
+            return self.top(self.estimator.top)
+        if isinstance(self.sampling, WithoutReplacement):
+            return self.distinct(self.sampling.size)
         if isinstance(self.sampling, Counts):
             return self.counts()
         return self.samples(products)
@@ -160,6 +166,36 @@ class Plan:
     def exact(self) -> ExactRun:
         """By all outcomes of a small support."""
         return ExactRun(**self._outcomes("estimator='exact'"))
+
+    def top(self, top: int) -> TopRun:
+        """By the most probable outcomes of a small support, and samples of the others."""
+        option = f"estimator=Enumerate(top={top})"
+        if not isinstance(self.sampling, Independent | Counts):
+            raise ValueError(
+                f"sampling={self.sampling!r} does not go with {option}, whose samples are "
+                "independent: leave one of them out"
+            )
+        self._refuse_to_omit(option)
+        assert self.n is not None
+        return TopRun(top, self.n, self.seed, **self._outcomes(option))
+
+    def distinct(self, size: int) -> DistinctRun:
+        """By sets of distinct outcomes of a small support."""
+        option = f"sampling=WithoutReplacement(size={size})"
+        if not isinstance(self.estimator, Score):
+            raise ValueError(
+                f"estimator={self.estimator!r} does not go with {option}: leave one of them out"
+            )
+        self._refuse_to_omit(option)
+        assert self.n is not None
+        return DistinctRun(size, self.n, self.seed, **self._outcomes(option))
+
+    def _refuse_to_omit(self, option: str) -> None:
+        if self.integrand.nonfinite == "omit":
+            raise ValueError(
+                f"nonfinite='omit' does not go with {option}, where outcomes do not weigh the "
+                "same: let f return what such outcomes are to count, or take 'raise'"
+            )
 
     def evaluation(self, x: np.ndarray) -> Evaluation:
         """f at given samples (n, d), whose values its rounds leave in ``values``."""

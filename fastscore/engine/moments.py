@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -43,6 +43,8 @@ class Moments:
 
     sums: np.ndarray
     reference: float
+    #: Whether a unit is a sample, so that F = V S, and a leave-one-out mean only scales it.
+    of_samples: ClassVar[bool] = True
 
     @property
     def w(self) -> float:

@@ -99,9 +99,10 @@ def solve(
         kind = _CONSTANT
     elif isinstance(baseline, str):
         kind = {"mean": _LEAVE_ONE_OUT, "scalar": _SCALAR, "optimal": _COORDINATE}[baseline]
-        if (direct or isinstance(moments, UnitMoments)) and kind == _LEAVE_ONE_OUT:
-            # Leaving one out scales F, and would scale the direct term too; under weights it does
-            # not leave one out.
+        one = moments.of_samples and not isinstance(moments, UnitMoments)
+        if (direct or not one) and kind == _LEAVE_ONE_OUT:
+            # Leaving one out scales F, and would scale the direct term too; under weights, and of
+            # several samples, it does not leave one out.
             kind = _FOLD_MEAN
     else:
         kind, constant = _CONSTANT, baseline - moments.reference
