@@ -6,6 +6,7 @@ import dataclasses
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -143,6 +144,8 @@ def gradient(
     threads = None if threads is None else count("threads", threads)
     seed = seed_of(rng)
 
+    if integrand.shaping is not None:
+        _check_shaping(integrand.shaping, proposals=sources, sampling=sampling, estimator=estimator)
     partial: tuple[int, ...] = ()
     if sources is not None:
         _check_proposals(sources, integrand, baseline, sampling=sampling, estimator=estimator)
@@ -154,6 +157,8 @@ def gradient(
         integrand, p, args, n, seed, threads, sources, chosen=entries_of(p, wrt),
         sampling=sampling, estimator=estimator,
     )  # fmt: skip
+    biased = [] if sources is None else [*sources.bias]
+    biased += ["ranked fitness"] if integrand.shaping is not None else []
     run = plan.run(FOR_BASELINE if baseline == "matrix" else NO_PRODUCTS)
 
     def replay(wanted: int) -> Products | None:
@@ -176,7 +181,7 @@ def gradient(
             direct=integrand.direct is not None, stopped=stopped, threads=run.workers,
             seconds=time.perf_counter() - start, products=run.products,
             replay=None if stopped == "interrupted" else replay,
-            biased=[] if sources is None else sources.bias, partial=partial,
+            biased=biased, partial=partial,
             detailed=None if stopped == "interrupted" else detailed,
         )  # fmt: skip
 
@@ -252,6 +257,16 @@ def _check_proposals(
             "baseline='matrix' goes neither with control variates nor with self_normalized: take "
             "'optimal'"
         )
+
+
+def _check_shaping(shaping: str, **options: Any) -> None:
+    """Refuse what has no ranks among independent samples of p."""
+    for name, value in options.items():
+        if not isinstance(value, (NoneType, Independent, Score)):
+            raise ValueError(
+                f"shaping={shaping!r} ranks f among independent samples of p, which "
+                f"{name}={value!r} does not draw: leave one of them out"
+            )
 
 
 def _check_exact(integrand: Integrand, *, n: Any, rng: Any, sampling: Sampling) -> None:
