@@ -6,6 +6,7 @@ import dataclasses
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -156,6 +157,8 @@ def gradient(
     seed = seed_of(rng)
 
     _check_sampling(sampling, estimator, integrand)
+    if integrand.shaping is not None:
+        _check_shaping(integrand.shaping, proposals=sources, sampling=sampling, estimator=estimator)
     if controls:
         baseline = _check_controls(controls, integrand, baseline, sampling, estimator, sources)
 
@@ -172,6 +175,8 @@ def gradient(
     )  # fmt: skip
     if controls:
         plan = _with_controls(plan, controls, wrt)
+    biased = [] if sources is None else [*sources.bias]
+    biased += ["ranked fitness"] if integrand.shaping is not None else []
     try:
         run = plan.run(FOR_BASELINE if baseline == "matrix" else NO_PRODUCTS)
     except KeyboardInterrupt:  # outcomes are drawn before f is evaluated at them
@@ -197,7 +202,7 @@ def gradient(
             direct=integrand.direct is not None, stopped=stopped, threads=run.workers,
             seconds=time.perf_counter() - start, products=run.products,
             replay=None if stopped == "interrupted" else replay,
-            biased=[] if sources is None else sources.bias, partial=partial,
+            biased=biased, partial=partial,
             detailed=None if stopped == "interrupted" else detailed,
         )  # fmt: skip
 
@@ -290,6 +295,10 @@ def _check_controls(
             "nonfinite='omit' does not go with control variates, whose means are not those given "
             "a finite f: let f return what such samples are to count, or take 'raise'"
         )
+    if integrand.shaping is not None:
+        raise ValueError(
+            f"control_variates do not go with shaping={integrand.shaping!r}: leave one out"
+        )
     if sources is not None and sources.self_normalized:
         raise ValueError("control_variates do not go with self_normalized=True: leave one out")
     if not any(isinstance(control, str) for control in controls):
@@ -326,6 +335,16 @@ def _check_proposals(
             "baseline='matrix' goes neither with control variates of proposals nor with "
             "self_normalized: take 'optimal'"
         )
+
+
+def _check_shaping(shaping: str, **options: Any) -> None:
+    """Refuse what has no ranks among independent samples of p."""
+    for name, value in options.items():
+        if not isinstance(value, (NoneType, Independent, Score)):
+            raise ValueError(
+                f"shaping={shaping!r} ranks f among independent samples of p, which "
+                f"{name}={value!r} does not draw: leave one of them out"
+            )
 
 
 def _check_exact(integrand: Integrand, *, n: Any, rng: Any, sampling: Sampling) -> None:

@@ -18,6 +18,7 @@ from fastscore.engine.host import prange_is_safe
 from fastscore.engine.launch import CompiledRun, FoldsRun
 from fastscore.engine.problem import Problem
 from fastscore.engine.products import NO_PRODUCTS
+from fastscore.engine.ranking import CalledValues, CompiledValues, RankedRun
 from fastscore.engine.run import Run
 from fastscore.engine.scheme import Scheme, cut_of
 from fastscore.engine.streams import key_of
@@ -91,9 +92,27 @@ class Plan:
 
     def samples(self, products: int) -> Run:
         """By samples, with products of scores if these are wanted."""
+        if self.integrand.shaping is not None:
+            return self._ranked(self.integrand.shaping, products)
         return self._called(products) if self._kind == "numpy" else self._compiled(products)
 
-    def _called(self, products: int) -> Run:
+    def _ranked(self, shaping: str, products: int) -> RankedRun:
+        """By utilities of the ranks of f."""
+        called = self._kind == "numpy"
+        first: Any = (
+            self._called(NO_PRODUCTS, CalledValues) if called
+            else self._compiled(NO_PRODUCTS, CompiledValues)
+        )  # fmt: skip
+        cut, source = self._cut, self._source
+        problem = Problem(
+            source.family, cut, key_of(self.seed), policy=self._policy, products=products,
+            stride=batch_stride(blocks_of_batch(cut) * cut.block),
+        )  # fmt: skip
+        run = RankedRun(problem, first, shaping)
+        run.seen = self._seen(source)
+        return run
+
+    def _called(self, products: int, made: type[CallbackRun] = CallbackRun) -> CallbackRun:
         """f is called from Python."""
         cut, direct, mixture = self._cut, self.integrand.direct, self._mixture
         source = self._source
@@ -105,13 +124,11 @@ class Plan:
         )  # fmt: skip
         f, _, _ = self._f(source)
         seen = self._seen(source)
-        run = CallbackRun(
-            problem, f, None if direct is None else lambda x: direct(seen(x), *self.args)
-        )
+        run = made(problem, f, None if direct is None else lambda x: direct(seen(x), *self.args))
         run.seen = seen
         return run
 
-    def _compiled(self, products: int) -> Run:
+    def _compiled(self, products: int, made: type[CompiledRun] | None = None) -> CompiledRun:
         """f is called from the kernels."""
         source, direct, threads = self._source, self.integrand.direct, self.threads
         f, arguments, functions = self._f(source)
@@ -133,7 +150,8 @@ class Plan:
             and not prange_is_safe()
         ):
             threads = 1  # its own parallel regions may be entered by one thread at a time only
-        run = (CompiledRun if products == NO_PRODUCTS else FoldsRun)(problem, threads)
+        made = made or (CompiledRun if products == NO_PRODUCTS else FoldsRun)
+        run = made(problem, threads)
         run.seen = self._seen(source)
         return run
 

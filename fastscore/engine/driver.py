@@ -233,6 +233,25 @@ def evaluate_given(table, workspace, rows, stop, flags):
 
 
 @entry
+def values_of_blocks(table, workspace, first, last, stop, flags, out):
+    """f of all samples of some blocks, without their sums; those not reached stay as they are."""
+    base = pointer(workspace)
+    for block in range(first, last):
+        start_stream(table, base, block)
+        begin, end = bounds(table, block)
+        for start in range(begin, end, table[TILE]):
+            rows = min(table[TILE], end - start)
+            sample(table, base, rows)
+            done, status = evaluate(table, base, rows, stop)
+            for t in range(done):
+                out[start + t] = w_of(table, base)[t]
+            if status != 0:
+                flags[STATUS] = status
+                flags[FAILED] = block
+                return
+
+
+@entry
 def absorb(table, workspace, reference, block, begin, flags, slot, sums, products):
     """Add one block whose f, and direct term, Python has put into the workspace's columns."""
     base = pointer(workspace)

@@ -12,6 +12,7 @@ from numba.core.dispatcher import Dispatcher
 
 from fastscore.checks import one_of
 from fastscore.engine import blocks
+from fastscore.engine.ranking import KINDS as KINDS_OF_SHAPING
 from fastscore.integrand.pointer import is_pointer
 
 Kind = Literal["sample", "batch", "numpy", "c"]
@@ -43,6 +44,12 @@ class Integrand:
         What to do with samples at which f is NaN or infinite: raise, with their number and the
         first; let them through to the estimate; or leave them out, which estimates the
         gradient conditional on a finite f, and is reported as a bias.
+    shaping : {"centered ranks", "nes"}, optional
+        Weigh scores by `utilities` of the ranks of f among all samples, in place of f: no monotone
+        transformation of f changes the gradient, which is of another objective, and is reported
+        as biased.  That of ``"nes"`` is the sum over samples, as in natural evolution strategies;
+        the value stays the mean of f.  f is evaluated first, and 32 bytes per sample are kept;
+        scores are summed on one thread.  Standard errors take the utilities as given.
 
     Raises
     ------
@@ -66,6 +73,7 @@ class Integrand:
     kind: Kind | None = None
     direct: Callable[..., Any] | None = None
     nonfinite: Literal["raise", "propagate", "omit"] = "raise"
+    shaping: Literal["centered ranks", "nes"] | None = None
 
     def __post_init__(self) -> None:
         for name, function in (("f", self.f), ("direct", self.direct)):
@@ -76,6 +84,8 @@ class Integrand:
         if self.kind is not None:
             one_of("kind", self.kind, KINDS)
         one_of("nonfinite", self.nonfinite, POLICIES)
+        if self.shaping is not None:
+            self._check_shaping()
         if self.kind in ("sample", "batch") and not is_jitted(self.f):
             raise TypeError(f"kind={self.kind!r} needs a compiled f: decorate it with @numba.njit")
         if self.kind == "c" and not is_pointer(self.f):
@@ -84,6 +94,20 @@ class Integrand:
             raise TypeError("direct is not available for a C f: jit both f and direct")
         if self.direct is not None and is_jitted(self.direct) != is_jitted(self.f):
             raise TypeError("direct must be of the same kind as f: jit both or neither")
+
+    def _check_shaping(self) -> None:
+        """Refuse what has no rank."""
+        one_of("shaping", self.shaping, KINDS_OF_SHAPING)
+        if self.direct is not None:
+            raise ValueError(
+                f"shaping={self.shaping!r} puts utilities in the place of f, and "
+                f"direct={self.direct!r} is the derivative of f itself: leave one of them out"
+            )
+        if self.nonfinite == "propagate":
+            raise ValueError(
+                f"shaping={self.shaping!r} ranks values, and nonfinite='propagate' lets NaN "
+                "through, which has no rank: take 'raise' or 'omit'"
+            )
 
     def resolve(self, args: tuple[Any, ...]) -> Kind:
         """The kind of f, given its arguments.
