@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastscore.cached import cached
-from fastscore.engine.moments import ExactMoments, Moments, UnitMoments
+from fastscore.engine.moments import ExactMoments, Moments, UnitMoments, WeightedMoments
 from fastscore.engine.products import FOR_BASELINE, FOR_COVARIANCE, Products
 from fastscore.families import Family
 from fastscore.families._moving import ByParameter
@@ -83,7 +83,7 @@ class Estimate:
         replay: Callable[[int], Products | None] | None,
         biased: Sequence[str] = (),
         partial: tuple[int, ...] = (),
-        detailed: Callable[[], UnitMoments] | None = None,
+        detailed: Callable[[], WeightedMoments] | None = None,
     ) -> None:
         self._p = p
         self._wrt = wrt
@@ -139,10 +139,10 @@ class Estimate:
     @cached
     def _reweighted(self) -> Callable[..., Solution] | None:
         """How to solve where the value needs it too: as a ratio, or with control variates."""
-        mixture = self._moments.mixture if isinstance(self._moments, UnitMoments) else None
-        if mixture is not None and mixture.normalized:
+        scheme = self._moments.scheme if isinstance(self._moments, UnitMoments) else None
+        if scheme is not None and scheme.normalized:
             return solve_ratio
-        if mixture is not None and mixture.control_columns:
+        if scheme is not None and scheme.control_columns:
             return solve_with_controls
         return None
 
@@ -154,14 +154,14 @@ class Estimate:
             self._moments, self.baseline, self._chosen, self._direct,
             lambda: self._with_products(FOR_BASELINE),
         )  # fmt: skip
-        scale = self._moments.scale if isinstance(self._moments, UnitMoments) else 1.0
+        scale = self._moments.scale if isinstance(self._moments, WeightedMoments) else 1.0
         if scale == 1:
             return solution
         return replace(solution, grad=solution.grad * scale, stderr=solution.stderr * scale)
 
     def _with_products(self, wanted: int) -> Products:
         """Products of scores: those kept, or of the same samples run again."""
-        if isinstance(self._moments, UnitMoments) and self._moments.extreme:
+        if isinstance(self._moments, WeightedMoments) and self._moments.extreme:
             raise ValueError(
                 "the importance weights are too extreme for products of scores, which "
                 "baseline='matrix' and covariance() need: bring the proposals nearer to p"
@@ -243,7 +243,7 @@ class Estimate:
     @cached
     def importance(self) -> Diagnostics | None:
         """What the importance weights tell, None if there are none."""
-        if not isinstance(self._moments, UnitMoments):
+        if not isinstance(self._moments, WeightedMoments):
             return None
         return Diagnostics(
             self._moments, self._solution.coefficients, self._chosen, self._partial,

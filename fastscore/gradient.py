@@ -13,7 +13,7 @@ import numpy as np
 from fastscore.checks import count
 from fastscore.engine import blocks, driver
 from fastscore.engine.enumeration import CountedRun
-from fastscore.engine.moments import ExactMoments, Moments, UnitMoments
+from fastscore.engine.moments import ExactMoments, Moments, WeightedMoments
 from fastscore.engine.products import FOR_BASELINE, NO_PRODUCTS, Products
 from fastscore.engine.run import Run
 from fastscore.engine.streams import seed_of
@@ -163,10 +163,10 @@ def gradient(
         again.rounds()
         return again.products
 
-    def detailed() -> UnitMoments:
+    def detailed() -> WeightedMoments:
         again = dataclasses.replace(plan, details=True).samples(NO_PRODUCTS)
         again.rounds()
-        assert isinstance(again.moments, UnitMoments)
+        assert isinstance(again.moments, WeightedMoments)
         return again.moments
 
     def estimate(stopped: str, moments: Moments | ExactMoments) -> Estimate:
@@ -193,7 +193,7 @@ def gradient(
     if exact:
         return estimate("enumerated", moments)
     if moments.n == 1:
-        unit = "one sample" if sources is None else "one unit of proposals"
+        unit = "one sample" if moments.samples == 1 else f"one unit of {moments.samples} samples"
         warnings.warn(
             f"n={moments.samples}: no standard error can be estimated from {unit}, and no "
             "baseline used",
@@ -311,7 +311,7 @@ def _check_moments(moments: Moments | ExactMoments) -> None:
     if moments.n == 0:
         raise ValueError("f is not finite at any sample: nothing is left to estimate from")
     if (
-        isinstance(moments, UnitMoments)
+        isinstance(moments, WeightedMoments)
         and moments.mixture.normalized
         and not moments.weights.any()
     ):

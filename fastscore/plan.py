@@ -11,23 +11,25 @@ import numpy as np
 from fastscore.cached import cached
 from fastscore.engine import blocks
 from fastscore.engine.callback import CallbackRun, blocks_of_batch
+from fastscore.engine.control_functions import NO_FUNCTIONS, ControlFunctions
 from fastscore.engine.enumeration import MOST_OUTCOMES, CountedRun, Evaluation, ExactRun
 from fastscore.engine.host import prange_is_safe
 from fastscore.engine.launch import CompiledRun, FoldsRun
-from fastscore.engine.mixture import Mixture
 from fastscore.engine.problem import Problem
 from fastscore.engine.products import NO_PRODUCTS
 from fastscore.engine.run import Run
+from fastscore.engine.scheme import Scheme, cut_of
 from fastscore.engine.streams import key_of
 from fastscore.engine.tiles import Tiling, batch_stride, tiling
 from fastscore.families import Family
 from fastscore.families._family import Source
-from fastscore.importance.proposals import Proposals, cut_of
+from fastscore.importance.proposals import Proposals
 from fastscore.integrand import POLICIES, Integrand
 from fastscore.integrand.arguments import Arguments
 from fastscore.integrand.compiled import compile_direct, compile_f, compile_pointer
 from fastscore.integrand.pointer import c_function
 from fastscore.variance.estimators import Estimator, Exact, Score
+from fastscore.variance.patterns import pattern_of
 from fastscore.variance.sampling import Counts, Independent, Sampling
 
 
@@ -55,6 +57,8 @@ class Plan:
         Threads at most.
     sampling, estimator : Sampling, Estimator
         How samples are drawn, and what is averaged.
+    functions : ControlFunctions
+        Control variates.
     """
 
     integrand: Integrand
@@ -68,6 +72,7 @@ class Plan:
     chosen: np.ndarray | None = None
     sampling: Sampling = field(default_factory=Independent)
     estimator: Estimator = field(default_factory=Score)
+    functions: ControlFunctions = NO_FUNCTIONS
 
     def run(self, products: int) -> Run:
         """What the estimator and the sampling ask for."""
@@ -75,8 +80,6 @@ class Plan:
             return self.exact()
         if isinstance(self.sampling, Counts):
             return self.counts()
-        if not isinstance(self.sampling, Independent) or not isinstance(self.estimator, Score):
-            raise NotImplementedError(f"{self.sampling} with {self.estimator}")
         return self.samples(products)
 
     def samples(self, products: int) -> Run:
@@ -175,23 +178,29 @@ class Plan:
         return POLICIES[self.integrand.nonfinite]
 
     @cached
-    def _mixture_and_units(self) -> tuple[Mixture | None, int]:
-        if self.proposals is None:
-            assert self.n is not None
+    def _scheme_and_units(self) -> tuple[Scheme | None, int]:
+        """How the samples of a unit come about, None if each is one, and how many units."""
+        if self.proposals is not None:
+            mixture, units = self.proposals.mixture(self.p, self.n)
+            return replace(
+                mixture, detailed=self.details, chosen=self.chosen, functions=self.functions
+            ), units
+        assert self.n is not None
+        if isinstance(self.sampling, Independent) and not self.functions:
             return None, self.n
-        mixture, units = self.proposals.mixture(self.p, self.n)
-        return replace(mixture, details=self.details, chosen=self.chosen), units
+        pattern = pattern_of(self.sampling, self._source.family, self.functions)
+        return pattern, -(-self.n // pattern.draws)
 
     @property
-    def _mixture(self) -> Mixture | None:
-        return self._mixture_and_units[0]
+    def _mixture(self) -> Scheme | None:
+        return self._scheme_and_units[0]
 
     @property
     def _cut(self) -> Tiling:
-        mixture, units = self._mixture_and_units
-        if mixture is None:
+        scheme, units = self._scheme_and_units
+        if scheme is None:
             return tiling(units, self.p.d, self.p.size)
-        return cut_of(mixture, units)
+        return cut_of(scheme, units)
 
     def _f(self, source: Source) -> tuple[Any, Any, list[Any]]:
         """f as an address, its arguments, and what must be kept alive; or a callable of X."""

@@ -12,6 +12,7 @@ from fastscore.engine.launch import reference_value
 from fastscore.engine.problem import Problem
 from fastscore.engine.run import Run
 from fastscore.engine.tiles import Tiling
+from fastscore.engine.units.layout import IMPORTANCE
 
 #: Elements of a batch: large enough to hide Python's overhead, small enough for the cache.
 _BATCH_ELEMENTS = 2**17
@@ -80,7 +81,7 @@ class CallbackRun(Run):
     def _reference(self, workspace: np.ndarray, values: np.ndarray, rows: int) -> float:
         """What is subtracted from f, from some values of the first batch, of ``rows`` samples."""
         problem = self.problem
-        if problem.mixture is None:
+        if problem.mixture is None or problem.mixture.pattern != IMPORTANCE:
             return reference_value(values[:_REFERENCE_ROWS])
         log_weights = problem.log_weights(workspace)[:rows][problem.counted(workspace, rows)]
         some = slice(None, None, max(1, len(values) // _REFERENCE_ROWS))  # of all proposals
@@ -103,6 +104,12 @@ class CallbackRun(Run):
         if len(x) and self.direct is not None:
             shape = (len(x), problem.family.size)
             direct[:, at] = call_f("direct", self.direct, x, shape, first).T
+        if len(x) and problem.mixture is not None:
+            columns = problem.control_values(workspace)
+            for j, function in enumerate(problem.mixture.functions.functions):
+                if callable(function):
+                    name = f"control_variates[{j}]"
+                    columns[j, at] = call_f(name, function, x, (len(x),), first)
         return np.asarray(values[at])
 
 

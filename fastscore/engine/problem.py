@@ -9,9 +9,10 @@ import numpy as np
 
 from fastscore.engine import blocks
 from fastscore.engine.memory import aligned
-from fastscore.engine.mixture import Mixture
 from fastscore.engine.products import NO_PRODUCTS, empty_products, panel_doubles
+from fastscore.engine.scheme import Scheme
 from fastscore.engine.tiles import Tiling, stride_of
+from fastscore.engine.units.layout import IMPORTANCE
 
 
 class Problem:
@@ -38,8 +39,8 @@ class Problem:
         Tile functions of f and direct, kept alive.
     stride : int, optional
         Rows that a workspace's columns hold, that of one tile by default.
-    mixture : Mixture, optional
-        Proposals to sample from; the cut is then of units.
+    mixture : Scheme, optional
+        How the samples of a unit come about; the cut is then of units.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Problem:
         products: int = NO_PRODUCTS,
         stride: int | None = None,
         functions: Sequence[Any] = (),
-        mixture: Mixture | None = None,
+        mixture: Scheme | None = None,
     ) -> None:
         self.family = family
         self.cut = cut
@@ -155,9 +156,14 @@ class Problem:
         samples = columns[2 : 2 + d].view(self.family.dtype)
         return columns[0], samples, columns[2 + d + size : 2 + d + 2 * size]
 
+    def control_values(self, workspace: np.ndarray) -> np.ndarray:
+        """Columns for values of control functions (J, rows)."""
+        assert self.mixture is not None
+        return self._all_columns(workspace)[self._columns :][self.mixture.value_columns]
+
     def counted(self, workspace: np.ndarray, rows: int) -> np.ndarray:
         """Which samples weigh anything."""
-        if self.mixture is None:
+        if self.mixture is None or self.mixture.pattern != IMPORTANCE:
             return np.ones(rows, dtype=bool)
         return np.asarray(self.log_weights(workspace)[:rows] > -np.inf)
 

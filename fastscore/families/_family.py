@@ -71,6 +71,8 @@ class Family(ABC):
     dtype: type = np.float64
     #: Whether `fisher` is an estimate from samples, for want of a closed form.
     fisher_estimated: bool = False
+    #: Whether all entries of the score together span sufficient statistics of a sample.
+    exponential_family: bool = False
 
     parameters: Mapping[str, np.ndarray]
     constants: Mapping[str, Any] = MappingProxyType({})
@@ -141,6 +143,16 @@ class Family(ABC):
         Another one has the same parameters and score, and a kernel that takes its tiles to f.
         """
         return Source(self)
+
+    @property
+    def centre(self) -> np.ndarray | None:
+        """About what the coordinates are symmetric, all at once, (d,); None if they are not."""
+        return None
+
+    @property
+    def spread(self) -> np.ndarray | None:
+        """Standard deviations, (d,), if coordinates are independent and Gaussian; else None."""
+        return None
 
     @property
     def whole(self) -> Family:

@@ -48,6 +48,16 @@ class Wrapped(Family):
         self.inner.require_score()
 
     @property
+    def centre(self) -> np.ndarray | None:
+        """About what it is symmetric."""
+        return self.inner.centre
+
+    @property
+    def spread(self) -> np.ndarray | None:
+        """Standard deviations, if it is Gaussian."""
+        return self.inner.spread
+
+    @property
     def underflows(self) -> bool:
         """Whether samples may underflow."""
         return self.inner.underflows

@@ -45,6 +45,7 @@ class Categorical(Weights):
         Mean ``m = Σ p_k k``, variance ``Σ p_k (k − m)²``; entropy ``−Σ p_k log p_k``.
     """
 
+    exponential_family = True
     sample_kernel = sample
     score_kernel = score
     log_probs_kernel = log_probs

@@ -52,6 +52,7 @@ class FiniteDiscrete(Pushforward):
         ``−Σ p_k log p_k``.
     """
 
+    exponential_family = True
     forward_kernel = values_of
     inverse_kernel = classes_of
     base: Categorical

@@ -54,6 +54,7 @@ class Multinomial(Weights):
         Mean ``n p``, variance ``n p (1 − p)``.
     """
 
+    exponential_family = True
     sample_kernel = sample
     score_kernel = score
     log_probs_kernel = log_probs
