@@ -18,6 +18,7 @@ from fastscore.importance.diagnostics import Diagnostics
 from fastscore.pictures import pyplot
 from fastscore.variance.baselines import Solution, as_baseline, covariance, solve
 from fastscore.variance.controls import solve_with_controls
+from fastscore.variance.joint import solve_jointly
 from fastscore.variance.ratio import solve_ratio
 
 if TYPE_CHECKING:
@@ -149,6 +150,9 @@ class Estimate:
     @cached
     def _solution(self) -> Solution:
         if self._reweighted:
+            if self.baseline == "matrix" and isinstance(self._moments, UnitMoments):
+                products = self._with_products(FOR_BASELINE)
+                return solve_jointly(self._moments, products, self._chosen, self._direct)
             return self._reweighted(self._moments, self.baseline, self._chosen, self._direct)
         solution = solve(
             self._moments, self.baseline, self._chosen, self._direct,

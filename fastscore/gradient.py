@@ -27,8 +27,17 @@ from fastscore.integrand import Integrand
 from fastscore.plan import Plan
 from fastscore.progress import progress_bar
 from fastscore.variance.baselines import as_baseline
+from fastscore.variance.control_variates import as_controls, prepare
 from fastscore.variance.estimators import Estimator, Exact, Score, as_estimator
-from fastscore.variance.sampling import Independent, Sampling, as_sampling
+from fastscore.variance.sampling import (
+    Antithetic,
+    Counts,
+    Independent,
+    Orthogonal,
+    Sampling,
+    Stratified,
+    as_sampling,
+)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -48,6 +57,7 @@ def gradient(
     n: int | None = None,
     rng: Any = None,
     baseline: str | float | None = "optimal",
+    control_variates: Any = None,
     sampling: str | Sampling = "iid",
     proposals: Proposals | Family | Sequence[Family] | None = None,
     estimator: str | Estimator = "score",
@@ -134,6 +144,7 @@ def gradient(
     if exact:
         _check_exact(integrand, n=n, rng=rng, sampling=sampling)
     sources = as_proposals(proposals)
+    controls = as_controls(control_variates)
     n = None if n is None else count("n", n)
     if sources is None:
         n = SAMPLES if n is None else n
@@ -142,6 +153,10 @@ def gradient(
     p = p.whole
     threads = None if threads is None else count("threads", threads)
     seed = seed_of(rng)
+
+    _check_sampling(sampling, estimator, integrand)
+    if controls:
+        baseline = _check_controls(controls, integrand, baseline, sampling, estimator, sources)
 
     partial: tuple[int, ...] = ()
     if sources is not None:
@@ -154,6 +169,8 @@ def gradient(
         integrand, p, args, n, seed, threads, sources, chosen=entries_of(p, wrt),
         sampling=sampling, estimator=estimator,
     )  # fmt: skip
+    if controls:
+        plan = _with_controls(plan, controls, wrt)
     run = plan.run(FOR_BASELINE if baseline == "matrix" else NO_PRODUCTS)
 
     def replay(wanted: int) -> Products | None:
@@ -228,6 +245,59 @@ def _with_pilot(
         raise Interrupted(None) from None
 
 
+def _with_controls(plan: Plan, controls: tuple[Any, ...], wrt: tuple[str, ...]) -> Plan:
+    """A plan with control variates."""
+
+    def values(h: Integrand, args: tuple[Any, ...], x: np.ndarray) -> np.ndarray:
+        return evaluate(dataclasses.replace(plan, integrand=h, args=args), x)
+
+    prepared = prepare(controls, plan.integrand, plan.p, wrt, plan.args, plan.seed, values)
+    return dataclasses.replace(plan, functions=plan.control_functions(prepared))
+
+
+def _check_sampling(sampling: Sampling, estimator: Estimator, integrand: Integrand) -> None:
+    """Refuse what does not go with samples that depend on each other."""
+    if isinstance(sampling, (Independent, Counts)):
+        return
+    if not isinstance(estimator, Score):
+        raise ValueError(
+            f"estimator={estimator!r} takes no sampling={sampling.word!r}: leave it out"
+        )
+    if integrand.nonfinite == "omit":
+        raise ValueError(
+            f"nonfinite='omit' does not go with sampling={sampling.word!r}, whose samples make up "
+            "for each other: let f return what such samples are to count, or take 'raise'"
+        )
+
+
+def _check_controls(
+    controls: tuple[Any, ...], integrand: Integrand, baseline: Any, sampling: Sampling,
+    estimator: Estimator, sources: Proposals | None,
+) -> Any:  # fmt: skip
+    """Refuse what does not go with control variates; the baseline that they ask for."""
+    for name, value, kinds in (
+        ("sampling", sampling, (Independent, Antithetic, Orthogonal, Stratified)),
+        ("estimator", estimator, (Score,)),
+    ):  # fmt: skip
+        if not isinstance(value, kinds):
+            raise ValueError(f"control_variates do not go with {name}={value!r}: leave one out")
+    if integrand.nonfinite == "omit":
+        raise ValueError(
+            "nonfinite='omit' does not go with control variates, whose means are not those given "
+            "a finite f: let f return what such samples are to count, or take 'raise'"
+        )
+    if sources is not None and sources.self_normalized:
+        raise ValueError("control_variates do not go with self_normalized=True: leave one out")
+    if not any(isinstance(control, str) for control in controls):
+        return baseline
+    if baseline not in ("optimal", "matrix"):
+        raise ValueError(
+            f"baseline={baseline!r} would be ignored: the control variate 'score' regresses on "
+            "the whole score, as baseline='matrix' does"
+        )
+    return "matrix"
+
+
 def _check_proposals(
     proposals: Proposals,
     integrand: Integrand,
@@ -249,8 +319,8 @@ def _check_proposals(
         )
     if baseline == "matrix" and (proposals.controls or proposals.self_normalized):
         raise ValueError(
-            "baseline='matrix' goes neither with control variates nor with self_normalized: take "
-            "'optimal'"
+            "baseline='matrix' goes neither with control variates of proposals nor with "
+            "self_normalized: take 'optimal'"
         )
 
 

@@ -28,6 +28,7 @@ from fastscore.integrand import POLICIES, Integrand
 from fastscore.integrand.arguments import Arguments
 from fastscore.integrand.compiled import compile_direct, compile_f, compile_pointer
 from fastscore.integrand.pointer import c_function
+from fastscore.variance.control_variates import Controls
 from fastscore.variance.estimators import Estimator, Exact, Score
 from fastscore.variance.patterns import pattern_of
 from fastscore.variance.sampling import Counts, Independent, Sampling
@@ -129,6 +130,27 @@ class Plan:
         run = (CompiledRun if products == NO_PRODUCTS else FoldsRun)(problem, threads)
         run.seen = self._seen(source)
         return run
+
+    def control_functions(self, controls: Controls) -> ControlFunctions:
+        """Control variates as the run takes them: those multiplied by scores come last."""
+        compiled = [
+            replace(self, integrand=h, args=args)._f(self._source) for h, args in controls.functions
+        ]
+        if self._kind != "numpy" and any(callable(function) for function, _, _ in compiled):
+            raise TypeError(
+                "a control variate is a plain Python function, and f is compiled: decorate it "
+                "with @numba.njit, too"
+            )
+        order = np.argsort(controls.scored, kind="stable")
+        return ControlFunctions(
+            functions=tuple(compiled[j][0] for j in order),
+            arguments=tuple(compiled[j][1] for j in order),
+            means=controls.means[order],
+            gradients=np.nan_to_num(controls.gradients[controls.scored]),
+            coefficients=controls.coefficients[order],
+            by_value=controls.score,
+            kept=tuple(compiled),
+        )
 
     def counts(self) -> CountedRun:
         """By how often each outcome of a small support came."""

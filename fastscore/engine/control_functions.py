@@ -18,9 +18,9 @@ class ControlFunctions:
 
     Attributes
     ----------
-    functions : sequence
-        Compiled tile functions, with an ``address``; or callables ``h(X) -> (rows,)``.
-    arguments : sequence of Arguments or None
+    functions : sequence of int or callable
+        Addresses of compiled tile functions; or ``h(X) -> (rows,)``.
+    arguments : sequence of Arguments
         What the compiled ones are called with.
     means : ndarray of shape (J,)
         E[h].
@@ -62,9 +62,7 @@ class ControlFunctions:
     def packed(self) -> np.ndarray:
         """Addresses of each and of its arguments."""
         rows = [
-            (blocks.GIVEN, 0)
-            if callable(function)
-            else (function.address, 0 if args is None else args.words.ctypes.data)
+            (blocks.GIVEN, 0) if callable(function) else (function, args.words.ctypes.data)
             for function, args in zip(self.functions, self.arguments, strict=True)
         ]
         return np.array(rows or [(0, 0)], dtype=np.int64)

@@ -70,7 +70,9 @@ class Scheme(ABC):
     @property
     def _weight_row(self) -> bool:
         """Whether products of the weight with all sums are kept."""
-        return bool(self.controls or self.weight_control or self.normalized)
+        return bool(
+            self.controls or self.weight_control or self.normalized or self.functions.by_value
+        )
 
     @property
     def control_columns(self) -> int:
