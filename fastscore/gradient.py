@@ -290,19 +290,22 @@ def _raise_again(
 ) -> None:
     """Call f on a failed block from Python, so that it raises its own exception."""
     batch = integrand.resolve(args) == "batch"
+    terms = () if integrand.depends is None else integrand.depends.shape[:1]
     for t in range(1 if batch else count):
         rows = x if batch else rows_of(x, t)
         try:
             if batch:
-                integrand.f(rows, np.empty(count), *args)
+                integrand.f(rows, np.empty((count, *terms)), *args)
+            elif terms:
+                integrand.f(rows, np.empty(terms), *args)
             else:
                 integrand.f(rows, *args)
         except Exception as error:
             error.add_note(f"raised by f at sample {first + t}, x = {shown(rows)}")
             raise
     raise RuntimeError(
-        f"f or its direct term failed between samples {first} and {first + count - 1} in compiled "
-        "code, and f does not when called again: look at direct, or is f not pure?"
+        f"f, direct or conditional failed between samples {first} and {first + count - 1} in "
+        "compiled code, and f does not when called again: look at the others, or is f not pure?"
     )
 
 
@@ -322,7 +325,7 @@ def _check_moments(moments: Moments | ExactMoments) -> None:
     if moments.nonfinite == 0 and not moments.finite:
         raise ValueError(
             "the sums of f² s² are not finite although f is: f is too large for float64 "
-            "(rescale it), or the direct term is NaN or infinite"
+            "(rescale it), or the direct term or conditional is NaN or infinite"
         )
 
 

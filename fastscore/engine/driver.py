@@ -23,6 +23,7 @@ from fastscore.engine.blocks import (
     absorb_tile,
     bounds,
     evaluate,
+    evaluate_tile,
     finish,
     forward_tile,
     inverse_tile,
@@ -230,6 +231,12 @@ def evaluate_given(table, workspace, rows, stop, flags):
     """f of a tile that Python has filled."""
     _, status = evaluate(table, pointer(workspace), rows, stop)
     flags[STATUS] = status
+
+
+@entry
+def write_terms(address, tile, out, rows, d, stride, args):
+    """What a jitted function writes of a tile into columns; its status."""
+    return evaluate_tile(address, (pointer(tile), pointer(out), rows, d, stride, pointer(args)))
 
 
 @entry

@@ -55,6 +55,8 @@ class Run(ABC):
     def moments(self) -> Moments | ExactMoments:
         """The sums, as an estimate takes them."""
         problem, mixture = self.problem, self.problem.mixture
+        if problem.weighting is not None:
+            return problem.weighting.moments(self.sums, self.reference)
         if mixture is None:
             return Moments(self.sums, self.reference)
         driver.level(problem.table, self.sums)
