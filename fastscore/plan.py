@@ -148,7 +148,7 @@ class Plan:
         owners, groups = owners_and_groups(p, integrand.weighs)
         summed = integrand.depends is not None
         reached = reach(integrand.depends, groups) if summed else np.eye(p.d, dtype=bool)
-        return Weighting(reached.T[owners], p.index, p.size, evaluate=evaluate, summed=summed)
+        return Weighting(reached, owners, p.index, p.size, evaluate=evaluate, summed=summed)
 
     def _check_weights(self) -> None:
         """Refuse what does not go with weights of score entries, and a wrong ``depends``."""

@@ -1,8 +1,9 @@
-"""Which terms weigh which score columns, as the kernels in ``terms`` take it, and what is summed."""
+"""Which terms weigh which score columns, as the kernels in ``terms`` take it, and their sums."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
 import numpy as np
 
 from fastscore.cached import cached
@@ -16,8 +17,10 @@ class Weighting:
 
     Parameters
     ----------
-    depends : ndarray of bool, of shape (natural columns, terms)
-        Which terms the weight of each natural score column sums.
+    depends : ndarray of bool, of shape (terms, d)
+        Which terms depend on each coordinate.
+    owners : ndarray
+        Natural score column -> coordinate; its weight sums the terms that depend on it.
     index : ndarray
         Natural score column -> parameter entry.
     size : int
@@ -29,14 +32,15 @@ class Weighting:
     """
 
     def __init__(
-        self, depends: np.ndarray, index: np.ndarray, size: int, *, evaluate: int, summed: bool
-    ) -> None:
-        self.terms, self.size, self.summed = depends.shape[1], size, summed
+        self, depends: np.ndarray, owners: np.ndarray, index: np.ndarray, size: int, *,
+        evaluate: int, summed: bool,
+    ) -> None:  # fmt: skip
+        self.terms, self.size, self.summed = len(depends), size, summed
         self.index = index
         # By the number of terms, so that a weight may go on from the one before.
-        sums, owner = np.unique(depends, axis=0, return_inverse=True)
+        sums, which = _distinct_columns(depends)
         order = np.argsort(sums.sum(axis=1), kind="stable")
-        sums, self.owner = sums[order], np.argsort(order)[owner.ravel()]
+        sums, self.owner = sums[order], np.argsort(order)[which[owners]]
         before = np.vstack([np.zeros((1, self.terms), bool), sums[:-1]])
         fresh = (before & ~sums).any(axis=1)
         fresh[0] = True
@@ -76,13 +80,17 @@ class Weighting:
         Weights of columns that share an entry have a common one: it cancels only with the whole
         score of that entry.
         """
-        medians = np.array([reference_value(values[own].sum(axis=0)) for own in self.depends])
+        sums = self.depends @ values[:, np.isfinite(values).all(axis=0)]
+        if sums.shape[1]:
+            self.references[:] = np.sort(sums, axis=1)[:, sums.shape[1] // 2]
         for own in self._alike:
-            self.references[own] = reference_value(medians[own])
+            self.references[own] = reference_value(self.references[own])
 
     @cached
     def _alike(self) -> list[np.ndarray]:
         """Weights whose columns share entries, directly or through others."""
+        if self.size == self.index.size:
+            return []
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
@@ -91,12 +99,12 @@ class Weighting:
         pairs = np.ones(self.index.size), (self.owner, count + self.index)
         parts, label = connected_components(coo_array(pairs, shape=shape), directed=False)
         which = [np.flatnonzero(label[:count] == part) for part in range(parts)]
-        return [own for own in which if own.size]
+        return [own for own in which if own.size > 1]
 
     def of_entries(self, by_weight: np.ndarray) -> np.ndarray:
         """The mean, over an entry's natural columns, of what there is of weights, (…, weights)."""
         out = np.zeros((*by_weight.shape[:-1], self.size))
-        np.add.at(out, (..., self.index), by_weight[..., self.owner])
+        np.add.at(out.T, self.index, by_weight.T[self.owner])
         return out / np.bincount(self.index, minlength=self.size)
 
     def moments(self, sums: np.ndarray, reference: float) -> WeightedMoments:
@@ -106,6 +114,14 @@ class Weighting:
             sums[:, :-means], reference, self.of_entries(self.references),
             self.of_entries(sums[:, -means:]),
         )  # fmt: skip
+
+
+def _distinct_columns(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Those of a boolean matrix, in rows, and which of them each is."""
+    packed = np.ascontiguousarray(np.packbits(matrix, axis=0).T)
+    rows = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
+    _, first, which = np.unique(rows, return_index=True, return_inverse=True)
+    return matrix.T[first], which
 
 
 @dataclass(frozen=True)
@@ -125,7 +141,7 @@ class WeightedMoments(Moments):
 
     @cached
     def means_of_others(self) -> np.ndarray:
-        """Means of each entry's weight in all folds but each, (folds, P); of 0 if there are none."""
+        """Means of each entry's weight in all folds but each, (folds, P); that of 0 if none."""
         others = sums_of_others(self.units[:, None])
         sums = sums_of_others(self.weights_by_fold)
         means = np.broadcast_to(-self.references, sums.shape).copy()

@@ -79,7 +79,8 @@ def check_depends(
     ValueError
         If a term changes.
     """
-    kept = np.unique(reached, axis=0)
+    kept = np.unique(np.packbits(reached, axis=1), axis=0)
+    kept = np.unpackbits(kept, axis=1, count=reached.shape[1]).astype(bool)
     kept = kept[~kept.all(axis=1)]
     most = max(_CHEAP, n // 100)
     if not len(kept):
