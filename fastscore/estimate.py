@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from fastscore.cached import cached
-from fastscore.engine.moments import ExactMoments, Moments, UnitMoments, WeightedMoments
+from fastscore.engine.moments import ExactMoments, ImportanceMoments, Moments, UnitMoments
 from fastscore.engine.products import FOR_BASELINE, FOR_COVARIANCE, Products
 from fastscore.families import Family
 from fastscore.families._moving import ByParameter
@@ -84,7 +84,7 @@ class Estimate:
         replay: Callable[[int], Products | None] | None,
         biased: Sequence[str] = (),
         partial: tuple[int, ...] = (),
-        detailed: Callable[[], WeightedMoments] | None = None,
+        detailed: Callable[[], ImportanceMoments] | None = None,
     ) -> None:
         self._p = p
         self._wrt = wrt
@@ -158,7 +158,7 @@ class Estimate:
             self._moments, self.baseline, self._chosen, self._direct,
             lambda: self._with_products(FOR_BASELINE),
         )  # fmt: skip
-        scale = self._moments.scale if isinstance(self._moments, WeightedMoments) else 1.0
+        scale = self._moments.scale if isinstance(self._moments, ImportanceMoments) else 1.0
         if scale == 1:
             return solution
         return replace(solution, grad=solution.grad * scale, stderr=solution.stderr * scale)
@@ -170,7 +170,7 @@ class Estimate:
 
     def _with_products(self, wanted: int) -> Products:
         """Products of scores: those kept, or of the same samples run again."""
-        if isinstance(self._moments, WeightedMoments) and self._moments.extreme:
+        if isinstance(self._moments, ImportanceMoments) and self._moments.extreme:
             raise ValueError(
                 "the importance weights are too extreme for products of scores, which "
                 "baseline='matrix' and covariance() need: bring the proposals nearer to p"
@@ -252,7 +252,7 @@ class Estimate:
     @cached
     def importance(self) -> Diagnostics | None:
         """What the importance weights tell, None if there are none."""
-        if not isinstance(self._moments, WeightedMoments):
+        if not isinstance(self._moments, ImportanceMoments):
             return None
         return Diagnostics(
             self._moments, self._solution.coefficients, self._chosen, self._partial,

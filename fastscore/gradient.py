@@ -15,7 +15,7 @@ from fastscore.checks import count
 from fastscore.engine import blocks, driver
 from fastscore.engine.distinct import DistinctRun
 from fastscore.engine.enumeration import CountedRun
-from fastscore.engine.moments import ExactMoments, Moments, WeightedMoments
+from fastscore.engine.moments import ExactMoments, ImportanceMoments, Moments
 from fastscore.engine.products import FOR_BASELINE, NO_PRODUCTS, Products
 from fastscore.engine.run import Run
 from fastscore.engine.streams import seed_of
@@ -189,10 +189,10 @@ def gradient(
         again.rounds()
         return again.products
 
-    def detailed() -> WeightedMoments:
+    def detailed() -> ImportanceMoments:
         again = dataclasses.replace(plan, details=True).samples(NO_PRODUCTS)
         again.rounds()
-        assert isinstance(again.moments, WeightedMoments)
+        assert isinstance(again.moments, ImportanceMoments)
         return again.moments
 
     def estimate(stopped: str, moments: Moments | ExactMoments) -> Estimate:
@@ -383,19 +383,22 @@ def _raise_again(
 ) -> None:
     """Call f on a failed block from Python, so that it raises its own exception."""
     batch = integrand.resolve(args) == "batch"
+    terms = () if integrand.depends is None else integrand.depends.shape[:1]
     for t in range(1 if batch else count):
         rows = x if batch else rows_of(x, t)
         try:
             if batch:
-                integrand.f(rows, np.empty(count), *args)
+                integrand.f(rows, np.empty((count, *terms)), *args)
+            elif terms:
+                integrand.f(rows, np.empty(terms), *args)
             else:
                 integrand.f(rows, *args)
         except Exception as error:
             error.add_note(f"raised by f at sample {first + t}, x = {shown(rows)}")
             raise
     raise RuntimeError(
-        f"f or its direct term failed between samples {first} and {first + count - 1} in compiled "
-        "code, and f does not when called again: look at direct, or is f not pure?"
+        f"f, direct or conditional failed between samples {first} and {first + count - 1} in "
+        "compiled code, and f does not when called again: look at the others, or is f not pure?"
     )
 
 
@@ -404,7 +407,7 @@ def _check_moments(moments: Moments | ExactMoments) -> None:
     if moments.n == 0:
         raise ValueError("f is not finite at any sample: nothing is left to estimate from")
     if (
-        isinstance(moments, WeightedMoments)
+        isinstance(moments, ImportanceMoments)
         and moments.mixture.normalized
         and not moments.weights.any()
     ):
@@ -415,7 +418,7 @@ def _check_moments(moments: Moments | ExactMoments) -> None:
     if moments.nonfinite == 0 and not moments.finite:
         raise ValueError(
             "the sums of f² s² are not finite although f is: f is too large for float64 "
-            "(rescale it), or the direct term is NaN or infinite"
+            "(rescale it), or the direct term or conditional is NaN or infinite"
         )
 
 

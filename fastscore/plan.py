@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from fastscore.cached import cached
-from fastscore.engine import blocks
-from fastscore.engine.callback import CallbackRun, blocks_of_batch
+from fastscore.engine import blocks, driver
+from fastscore.engine.callback import CallbackRun, blocks_of_batch, call_f
 from fastscore.engine.control_functions import NO_FUNCTIONS, ControlFunctions
 from fastscore.engine.distinct import DistinctRun
+from fastscore.engine.draw import draw_samples
 from fastscore.engine.enumeration import MOST_OUTCOMES, CountedRun, Evaluation, ExactRun
 from fastscore.engine.host import prange_is_safe
 from fastscore.engine.launch import CompiledRun, FoldsRun
@@ -22,10 +23,11 @@ from fastscore.engine.ranking import CalledValues, CompiledValues, RankedRun
 from fastscore.engine.run import Run
 from fastscore.engine.scheme import Scheme, cut_of
 from fastscore.engine.streams import key_of
-from fastscore.engine.tiles import Tiling, batch_stride, tiling
+from fastscore.engine.tiles import Tiling, batch_stride, stride_of, tiling
 from fastscore.engine.top import TopRun
+from fastscore.engine.weighting import Weighting
 from fastscore.families import Family
-from fastscore.families._family import Source
+from fastscore.families._family import Source, tiles_of
 from fastscore.importance.proposals import Proposals
 from fastscore.integrand import POLICIES, Integrand
 from fastscore.integrand.arguments import Arguments
@@ -35,6 +37,7 @@ from fastscore.variance.control_variates import Controls
 from fastscore.variance.estimators import Enumerate, Estimator, Exact, Score
 from fastscore.variance.patterns import pattern_of
 from fastscore.variance.sampling import Counts, Independent, Sampling, WithoutReplacement
+from fastscore.variance.terms import check_depends, owners_and_groups, reach
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class Plan:
 
     def run(self, products: int) -> Run:
         """What the estimator and the sampling ask for."""
+        self._check_weights()
         if isinstance(self.estimator, Exact):
             return self.exact()
         if isinstance(self.estimator, Enumerate) and self.estimator.top is not None:
@@ -121,10 +125,14 @@ class Plan:
             source.family, cut, key_of(self.seed), policy=self._policy, products=products,
             direct=blocks.NONE if direct is None else blocks.GIVEN, mixture=mixture,
             stride=batch_stride(blocks_of_batch(cut, draws) * cut.block * draws),
+            weighting=self._weighting(blocks.GIVEN),
         )  # fmt: skip
         f, _, _ = self._f(source)
-        seen = self._seen(source)
-        run = made(problem, f, None if direct is None else lambda x: direct(seen(x), *self.args))
+        seen, conditional = self._seen(source), self.integrand.conditional
+        run = made(
+            problem, f, None if direct is None else lambda x: direct(seen(x), *self.args),
+            f if conditional is None else lambda x: conditional(seen(x), *self.args),
+        )  # fmt: skip
         run.seen = seen
         return run
 
@@ -132,18 +140,20 @@ class Plan:
         """f is called from the kernels."""
         source, direct, threads = self._source, self.integrand.direct, self.threads
         f, arguments, functions = self._f(source)
+        weighting, conditional = None, self.integrand.conditional
+        if self.integrand.depends is not None:
+            weighting, f = self._weighting(f), blocks.NONE
+        elif conditional is not None:
+            functions.append(self._written(conditional, self.p.d, arguments, source))
+            weighting = self._weighting(functions[-1].address)
         if direct is not None:
-            functions.append(
-                compile_direct(
-                    direct, self._kind, self.p.size, self.p.form, arguments,
-                    forward=source.kernel is not None,
-                )
-            )  # fmt: skip
+            functions.append(self._written(direct, self.p.size, arguments, source))
         problem = Problem(
             source.family, self._cut, key_of(self.seed), policy=self._policy, products=products,
             f=f, direct=blocks.NONE if direct is None else functions[-1].address,
             args=arguments, functions=functions, mixture=self._mixture,
             stride=None if self._mixture is None else batch_stride(self._cut.rows),
+            weighting=weighting,
         )  # fmt: skip
         if (
             any(getattr(function, "parallel", False) for function in functions)
@@ -175,6 +185,66 @@ class Plan:
             by_value=controls.score,
             kept=tuple(compiled),
         )
+
+    def _written(self, function: Any, size: int, arguments: Arguments, source: Source) -> Any:
+        """The tile kernel of a jitted function that writes so many numbers."""
+        forward = source.kernel is not None
+        return compile_direct(function, self._kind, size, self.p.form, arguments, forward)
+
+    def _weighting(self, evaluate: int) -> Weighting | None:
+        """Weights of score entries, whose terms are evaluated at that address."""
+        integrand, p = self.integrand, self.p
+        if integrand.weighs is None:
+            return None
+        owners, groups = owners_and_groups(p, integrand.weighs)
+        summed = integrand.depends is not None
+        reached = reach(integrand.depends, groups) if summed else np.eye(p.d, dtype=bool)
+        return Weighting(reached, owners, p.index, p.size, evaluate=evaluate, summed=summed)
+
+    def _check_weights(self) -> None:
+        """Refuse what does not go with weights of score entries, and a wrong ``depends``."""
+        integrand = self.integrand
+        if integrand.weighs is None:
+            return
+        for name, value, plain in (
+            ("proposals", self.proposals, None), ("sampling", self.sampling, Independent()),
+            ("estimator", self.estimator, Score()),
+        ):  # fmt: skip
+            if value != plain:
+                raise ValueError(
+                    f"{integrand.weighs} goes with independent samples of p itself, not with "
+                    f"{name}={value!r}: leave one of them out"
+                )
+        if integrand.depends is None or str(self.p.form) in integrand.holds_for:
+            return
+        _, groups = owners_and_groups(self.p, "depends")
+        reached, source = reach(integrand.depends, groups), self._source
+        assert self.n is not None
+        check_depends(
+            reached, groups, lambda count: draw_samples(source.family, count, 0),
+            self._terms_at(source), self.n,
+        )  # fmt: skip
+        integrand.holds_for.add(str(self.p.form))
+
+    def _terms_at(self, source: Source) -> Callable[[np.ndarray], np.ndarray]:
+        """The terms of f, (rows, T), at samples of the source."""
+        f, arguments, functions = self._f(source)
+        terms = len(self.integrand.depends)
+        if self._kind == "numpy":
+            return lambda x: call_f("f", f, x, (len(x), terms), 0)
+
+        def at(x: np.ndarray) -> np.ndarray:
+            out = np.empty((len(x), terms))
+            columns = np.empty((terms, stride_of(x.shape[1])))
+            for rows, tile in tiles_of(x):
+                write = len(rows), x.shape[1], columns.shape[1], arguments.words
+                if driver.write_terms(f, tile, columns.ravel(), *write) != 0:
+                    return np.full((len(x), terms), np.nan)  # the run will tell
+                out[rows] = columns[:, : len(rows)].T
+            return out
+
+        at.kept = functions  # type: ignore[attr-defined]
+        return at
 
     def counts(self) -> CountedRun:
         """By how often each outcome of a small support came."""
@@ -217,6 +287,11 @@ class Plan:
 
     def evaluation(self, x: np.ndarray) -> Evaluation:
         """f at given samples (n, d), whose values its rounds leave in ``values``."""
+        if self.integrand.weighs is not None:
+            raise ValueError(
+                f"{self.integrand.weighs} goes with independent samples of p itself, not with "
+                "proposals: leave it out, and let f return one value"
+            )
         f, arguments, functions = self._f(Source(self.p))
         run = Evaluation(self.p, x, f=f, args=arguments, policy=self._policy, functions=functions)
         run.seen = self.p.form.seen
@@ -293,7 +368,11 @@ class Plan:
             )
         else:
             arguments = Arguments(args)
-            function = compile_f(integrand.f, kind, form, arguments, forward)
+            if integrand.depends is None:
+                function = compile_f(integrand.f, kind, form, arguments, forward)
+            else:
+                terms = len(integrand.depends)
+                function = compile_direct(integrand.f, kind, terms, form, arguments, forward)
         if source.kernel is not None:
             arguments = arguments.led_by(source.kernel.address, source.params_at)
         return function.address, arguments, [function, source]

@@ -35,6 +35,8 @@ class CallbackRun(Run):
         ``f(X) -> (rows,)``.
     direct : callable or None
         ``direct(X) -> (rows, P)``.
+    terms : callable or None
+        ``terms(X) -> (rows, T)``, what weights are sums of; if f is their sum f is not called.
     """
 
     def __init__(
@@ -42,10 +44,12 @@ class CallbackRun(Run):
         problem: Problem,
         f: Callable[[np.ndarray], Any],
         direct: Callable[[np.ndarray], Any] | None,
+        terms: Callable[[np.ndarray], Any] | None = None,
     ) -> None:
         super().__init__(problem)
         self.f = f
         self.direct = direct
+        self.terms = terms
 
     def rounds(self, progress: Callable[[int], None] | None = None) -> None:
         """Run all blocks, a batch of whole blocks at a time."""
@@ -99,7 +103,15 @@ class CallbackRun(Run):
         if not every:
             values[:rows] = 0.0
             direct[:, :rows] = 0.0
-        if len(x):
+        weighting = problem.weighting
+        if len(x) and weighting is not None and self.terms is not None:
+            name, terms = "f" if weighting.summed else "conditional", problem.terms(workspace)
+            terms[:, at] = call_f(name, self.terms, x, (len(x), weighting.terms), first).T
+            if weighting.summed:
+                values[at] = terms[:, at].sum(axis=0)
+            if first == 0:
+                weighting.centre(terms[:, at][:, :_REFERENCE_ROWS])
+        if len(x) and not (weighting is not None and weighting.summed):
             values[at] = call_f("f", self.f, x, (len(x),), first)
         if len(x) and self.direct is not None:
             shape = (len(x), problem.family.size)

@@ -8,6 +8,7 @@ it has the mean of a sample, and less variance (Murthy 1957; Kool, van Hoof and 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,6 @@ from fastscore.engine.unit_rows import (
     sums_of_rows,
     without_rounding,
 )
-import itertools
 
 #: Outcomes of a set at most: its weights take 2**size steps.
 LARGEST = 12

@@ -182,6 +182,7 @@ class UnitMoments(Moments):
     """
 
     scheme: Any
+    of_samples: ClassVar[bool] = False
 
     @property
     def size(self) -> int:
@@ -239,7 +240,7 @@ class UnitMoments(Moments):
 
 
 @dataclass(frozen=True)
-class WeightedMoments(UnitMoments):
+class ImportanceMoments(UnitMoments):
     """The same of importance sampling.
 
     Attributes

@@ -11,7 +11,7 @@ import numpy as np
 from fastscore.cached import cached
 from fastscore.engine import blocks, driver
 from fastscore.engine.draw import draw_block
-from fastscore.engine.moments import ExactMoments, Moments, UnitMoments, WeightedMoments
+from fastscore.engine.moments import ExactMoments, ImportanceMoments, Moments, UnitMoments
 from fastscore.engine.problem import Problem
 from fastscore.engine.products import NO_PRODUCTS, Products, as_products
 from fastscore.engine.units.layout import IMPORTANCE, NO_LEVEL
@@ -55,6 +55,8 @@ class Run(ABC):
     def moments(self) -> Moments | ExactMoments:
         """The sums, as an estimate takes them."""
         problem, mixture = self.problem, self.problem.mixture
+        if problem.weighting is not None:
+            return problem.weighting.moments(self.sums, self.reference)
         if mixture is None:
             return Moments(self.sums, self.reference)
         if mixture.pattern != IMPORTANCE:
@@ -66,7 +68,7 @@ class Run(ABC):
         if mixture.controlled:
             sums = sums.copy()
             driver.level_to_zero(problem.table, sums)
-        return WeightedMoments(sums, self.reference, mixture, largest, terms, level, self.sums)
+        return ImportanceMoments(sums, self.reference, mixture, largest, terms, level, self.sums)
 
     @cached
     def products(self) -> Products | None:

@@ -63,6 +63,11 @@ class Wrapped(Family):
         return self.inner.underflows
 
     @property
+    def owners(self) -> np.ndarray:
+        """The coordinate whose distribution each natural score column is by."""
+        return self.inner.owners
+
+    @property
     def mean(self) -> Any:
         """Expectation of each coordinate."""
         return self.inner.mean

@@ -179,6 +179,12 @@ class Joint(Composite):
         part, _, own = name.partition(".")
         return self._parts[part], own
 
+    @property
+    def owners(self) -> np.ndarray:
+        """The parts', side by side."""
+        parts = zip(self.form.parts, self._parts.values(), strict=True)
+        return np.concatenate([part.first + p.owners for part, p in parts])
+
     @cached
     def packed(self) -> np.ndarray:
         """What the kernels read."""
