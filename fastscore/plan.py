@@ -19,7 +19,7 @@ from fastscore.engine.problem import Problem
 from fastscore.engine.products import NO_PRODUCTS
 from fastscore.engine.run import Run
 from fastscore.engine.streams import key_of
-from fastscore.engine.tiles import Tiling, batch_stride, tiling
+from fastscore.engine.tiles import Tiling, batch_stride, replicate_tiling, tiling
 from fastscore.families import Family
 from fastscore.families._family import Source
 from fastscore.importance.proposals import Proposals, cut_of
@@ -28,7 +28,8 @@ from fastscore.integrand.arguments import Arguments
 from fastscore.integrand.compiled import compile_direct, compile_f, compile_pointer
 from fastscore.integrand.pointer import c_function
 from fastscore.variance.estimators import Estimator, Exact, Score
-from fastscore.variance.sampling import Counts, Independent, Sampling
+from fastscore.variance.points import check_points, points_of
+from fastscore.variance.sampling import Counts, Independent, Sampling, Sobol
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,9 @@ class Plan:
             return self.exact()
         if isinstance(self.sampling, Counts):
             return self.counts()
+        if isinstance(self.sampling, Sobol) and isinstance(self.estimator, Score):
+            check_points(self.integrand)
+            return self.samples(NO_PRODUCTS)  # its moments know those of replicates
         if not isinstance(self.sampling, Independent) or not isinstance(self.estimator, Score):
             raise NotImplementedError(f"{self.sampling} with {self.estimator}")
         return self.samples(products)
@@ -92,6 +96,7 @@ class Plan:
             source.family, cut, key_of(self.seed), policy=self._policy, products=products,
             direct=blocks.NONE if direct is None else blocks.GIVEN, mixture=mixture,
             stride=batch_stride(blocks_of_batch(cut, draws) * cut.block * draws),
+            points=self._points,
         )  # fmt: skip
         f, _, _ = self._f(source)
         seen = self._seen(source)
@@ -117,6 +122,7 @@ class Plan:
             f=f, direct=blocks.NONE if direct is None else functions[-1].address,
             args=arguments, functions=functions, mixture=self._mixture,
             stride=None if self._mixture is None else batch_stride(self._cut.rows),
+            points=self._points,
         )  # fmt: skip
         if (
             any(getattr(function, "parallel", False) for function in functions)
@@ -189,9 +195,18 @@ class Plan:
     @property
     def _cut(self) -> Tiling:
         mixture, units = self._mixture_and_units
+        if isinstance(self.sampling, Sobol):
+            return replicate_tiling(units, self.p.d, self.p.size, self.sampling.replicates)
         if mixture is None:
             return tiling(units, self.p.d, self.p.size)
         return cut_of(mixture, units)
+
+    @cached
+    def _points(self) -> np.ndarray | None:
+        """What samples are made from, if not random words."""
+        if not isinstance(self.sampling, Sobol):
+            return None
+        return points_of(self.sampling, self.p, self._source.family, self._cut, self.seed)
 
     def _f(self, source: Source) -> tuple[Any, Any, list[Any]]:
         """f as an address, its arguments, and what must be kept alive; or a callable of X."""

@@ -40,6 +40,8 @@ class Problem:
         Rows that a workspace's columns hold, that of one tile by default.
     mixture : Mixture, optional
         Proposals to sample from; the cut is then of units.
+    points : ndarray, optional
+        Table of the points to make samples from; each fold is then a replicate of them.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Problem:
         stride: int | None = None,
         functions: Sequence[Any] = (),
         mixture: Mixture | None = None,
+        points: np.ndarray | None = None,
     ) -> None:
         self.family = family
         self.cut = cut
@@ -65,6 +68,7 @@ class Problem:
         self.functions = functions
         self.stride = cut.stride if stride is None else stride
         self.mixture = mixture
+        self.points = points
         accumulate = family.accumulate_kernel
         self.fused = direct == blocks.NONE and not family.shares and mixture is None
         self.fused &= accumulate is not None
@@ -97,6 +101,7 @@ class Problem:
                 products,
                 blocks.NONE if self._mixture_table is None else self._mixture_table.ctypes.data,
                 self._more,
+                blocks.NONE if points is None else points.ctypes.data,
             ],
             dtype=np.int64,
         )

@@ -14,6 +14,7 @@ from fastscore.engine.draw import draw_block
 from fastscore.engine.moments import ExactMoments, Moments, UnitMoments
 from fastscore.engine.problem import Problem
 from fastscore.engine.products import NO_PRODUCTS, Products, as_products
+from fastscore.engine.replicates import ReplicateMoments
 from fastscore.engine.units.layout import NO_LEVEL
 
 
@@ -55,6 +56,8 @@ class Run(ABC):
     def moments(self) -> Moments | ExactMoments:
         """The sums, as an estimate takes them."""
         problem, mixture = self.problem, self.problem.mixture
+        if problem.points is not None:
+            return ReplicateMoments.of(self.sums, self.reference)
         if mixture is None:
             return Moments(self.sums, self.reference)
         driver.level(problem.table, self.sums)

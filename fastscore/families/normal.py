@@ -91,6 +91,7 @@ class Normal(Family):
         Mean ``loc``, variance ``scale²``; entropy ``log scale + ½ log 2πe``.
     """
 
+    by_inversion = True
     sample_kernel = sample
     score_kernel = _score
     log_probs_kernel = _log_probs

@@ -16,6 +16,7 @@ import numpy as np
 from fastscore.engine.jit import entry, plain
 from fastscore.engine.moments import ExactMoments, Moments, UnitMoments
 from fastscore.engine.products import Products
+from fastscore.engine.replicates import ReplicateMoments
 from fastscore.variance import matrix
 
 #: Estimated coefficients by name; a number or None is a constant.
@@ -99,9 +100,10 @@ def solve(
         kind = _CONSTANT
     elif isinstance(baseline, str):
         kind = {"mean": _LEAVE_ONE_OUT, "scalar": _SCALAR, "optimal": _COORDINATE}[baseline]
-        if (direct or isinstance(moments, UnitMoments)) and kind == _LEAVE_ONE_OUT:
-            # Leaving one out scales F, and would scale the direct term too; under weights it does
-            # not leave one out.
+        several = isinstance(moments, (UnitMoments, ReplicateMoments))
+        if (direct or several) and kind == _LEAVE_ONE_OUT:
+            # Leaving one out scales F, and would scale the direct term too; of units of several
+            # samples it does not leave one out.
             kind = _FOLD_MEAN
     else:
         kind, constant = _CONSTANT, baseline - moments.reference
