@@ -10,7 +10,6 @@ import numpy as np
 from fastscore.cached import cached
 from fastscore.engine.blocks import NONFINITE
 from fastscore.engine.enumeration import CountedRun, Evaluation
-from fastscore.engine.launch import reference_value
 from fastscore.engine.moments import CountedMoments
 from fastscore.engine.products import Products
 from fastscore.engine.unit_rows import (
@@ -67,7 +66,8 @@ class TopRun(CountedRun):
     @cached
     def moments(self) -> TopMoments:
         """Of all samples as one fold; of several when a baseline needs them."""
-        self.reference = reference_value(self.values)
+        top = slice(self.top)  # about its mean the others alone vary, and no digits cancel
+        self.reference = float(self.weights[top] @ self.values[top] / self.weights[top].sum())
         return TopMoments(
             self._sums([self.counts]), self.reference, lambda: self._sums(self._counts_by_fold)
         )
