@@ -14,7 +14,8 @@ from numba import config, njit
 from small import BASELINES, LIMIT, PROBLEMS, Small, agree_to_rounding, coverage, unbiased
 
 import fastscore as fs
-from fastscore.engine.distinct import _weigh, draw_sets
+from fastscore.engine import distinct
+from fastscore.engine.distinct import draw_sets, weigh
 from fastscore.variance.estimators import Enumerate
 from fastscore.variance.sampling import WithoutReplacement
 
@@ -56,11 +57,10 @@ def test_weights_by_all_orders(name):
     probs = np.array([float(p) for p in exact])
     for size in range(1, len(probs)):
         for chosen in itertools.combinations(range(len(probs)), size):
-            weights = np.empty((1, size))
-            rest = probs[[i for i in range(len(probs)) if i not in chosen]].sum()
-            _weigh(probs[None, list(chosen)], np.array([rest]), weights)
-            expected = [float(w) for w in by_orders(exact, chosen)[1]]
-            np.testing.assert_allclose(weights[0], expected, rtol=1e-13)
+            weights, chance = weigh(np.array([chosen]), probs)
+            total, expected = by_orders(exact, chosen)
+            np.testing.assert_allclose(weights[0], [float(w) for w in expected], rtol=1e-13)
+            np.testing.assert_allclose(chance, float(total), rtol=1e-13)
 
 
 def every_set(problem, size):
@@ -76,19 +76,40 @@ def every_set(problem, size):
     )  # fmt: skip
 
 
-def test_sets_come_as_drawn_one_after_the_other():
-    probs, units = np.array([0.5, 0.3, 0.1, 0.07, 0.03]), 200_000
-    for size in (1, 2, 3, 4):
-        sets, weights = draw_sets(np.random.default_rng(size), units, size, probs)
-        np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-14)
-        masks, counts = np.unique((1 << sets.astype(int)).sum(axis=1), return_counts=True)
-        assert counts.sum() == units
-        came = dict(zip(masks.tolist(), counts, strict=True))
-        for chosen in itertools.combinations(range(5), size):
-            chance = float(by_orders([Fraction(p) for p in probs], chosen)[0])
-            count = came[sum(1 << i for i in chosen)]
-            z = (count - units * chance) / math.sqrt(units * chance * (1 - chance))
-            assert abs(z) < LIMIT
+def expanded(drawn):
+    """A set, its weights and the label of its fold for each unit."""
+    parts = [np.repeat(np.arange(rows.start, rows.stop), counts.astype(int))
+             for rows, counts in drawn.folds]  # fmt: skip
+    labels = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    at = np.concatenate(parts)
+    return drawn.sets[at].astype(int), drawn.weights[at], labels
+
+
+def generator(seed):
+    """Of a run with that seed."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
+
+
+@pytest.mark.parametrize("counted", [True, False])
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_sets_come_as_drawn_one_after_the_other(size, counted, monkeypatch):
+    """By their counts, and as the first to arrive."""
+    if not counted:
+        monkeypatch.setattr(distinct, "MOST_OUTCOMES", 0)
+    probs, units = np.array([0.5, 0.3, 0.1, 0.07, 0.03]), 100_003
+    drawn = draw_sets(np.random.default_rng(size), units, size, probs)
+    assert len(drawn.sets) == (math.comb(5, size) if counted else units)
+    sets, weights, labels = expanded(drawn)
+    assert len(sets) == units
+    assert np.ptp(np.bincount(labels)) <= 1
+    np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-14)
+    masks, counts = np.unique((1 << sets).sum(axis=1), return_counts=True)
+    came = dict(zip(masks.tolist(), counts, strict=True))
+    for chosen in itertools.combinations(range(5), size):
+        chance = float(by_orders([Fraction(p) for p in probs], chosen)[0])
+        count = came[sum(1 << i for i in chosen)]
+        z = (count - units * chance) / math.sqrt(units * chance * (1 - chance))
+        assert abs(z) < LIMIT
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
@@ -141,19 +162,17 @@ def test_variance_is_that_of_a_set(name, size):
 @pytest.mark.parametrize("n", [4, 26, 101, 400])
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_against_plain_numpy(name, n):
-    """Units by their sets, cross-fitted over ten folds of consecutive ones."""
+    """Units by their sets, cross-fitted over ten folds."""
     problem, size = PROBLEMS[name], 2
-    rng = np.random.default_rng(np.random.SeedSequence(n, spawn_key=(2,)))
     units = -(-n // size)
-    sets, weights = draw_sets(rng, units, size, problem.probs / problem.probs.sum())
+    drawn = draw_sets(generator(n), units, size, problem.probs / problem.probs.sum())
+    sets, weights, labels = expanded(drawn)
+    assert len(np.unique(labels)) == min(10, units)
     values, scores = problem.values[sets], problem.scores[sets]
     v = np.sum(weights * values, axis=1)
     s = np.einsum("us,usp->up", weights, scores)
     s[np.abs(s) < 1e-13] = 0.0
     f = np.einsum("us,us,usp->up", weights, values, scores)
-    folds = min(10, units)
-    ends = units * np.arange(folds + 1) // folds
-    labels = np.repeat(np.arange(folds), np.diff(ends))
     for baseline in BASELINES:
         actual = run(problem, size, n, n, baseline=baseline)
         assert actual.n == units * size
@@ -193,6 +212,15 @@ def test_sets_of_one_are_samples():
     exact = problem.probs @ terms**2 - problem.grad**2
     assert np.abs((estimate.flat - problem.grad) / np.sqrt(exact / n)).max() < LIMIT
     assert np.all(np.abs(n * estimate.flat_stderr**2 / exact - 1) < 0.5)
+
+
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_huge_numbers_of_samples(baseline):
+    problem = PROBLEMS["coins"]
+    estimate = run(problem, 2, 10**12, 3, baseline=baseline)
+    assert estimate.n == 10**12
+    assert abs(estimate.value - problem.value) < LIMIT * estimate.value_stderr
+    assert np.abs((estimate.flat - problem.grad) / estimate.flat_stderr).max() < LIMIT
 
 
 # --- composition ---
@@ -263,8 +291,8 @@ def test_many_outcomes_in_pieces():
     problem = Small(fs.Categorical(logits=logits), lambda x: np.cos(x[:, 0]))
     units, size = 1000, 5
     estimate = run(problem, size, units * size, 1, baseline=None)
-    rng = np.random.default_rng(np.random.SeedSequence(1, spawn_key=(2,)))
-    sets, weights = draw_sets(rng, units, size, problem.probs / problem.probs.sum())
+    drawn = draw_sets(generator(1), units, size, problem.probs / problem.probs.sum())
+    sets, weights, _ = expanded(drawn)
     weighed = weights * problem.values[sets]
     shares = np.bincount(sets.ravel(), weighed.ravel(), minlength=3000)
     mean = weighed.sum() / units
