@@ -78,8 +78,11 @@ def every_set(problem, size):
 
 def expanded(drawn):
     """A set, its weights and the label of its fold for each unit."""
-    parts = [np.repeat(np.arange(rows.start, rows.stop), counts.astype(int))
-             for rows, counts in drawn.folds]  # fmt: skip
+    parts = [
+        np.repeat(np.arange(rows.start, rows.stop), own.astype(int))
+        for rows, _, counts in drawn.dealt
+        for own in counts
+    ]
     labels = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     at = np.concatenate(parts)
     return drawn.sets[at].astype(int), drawn.weights[at], labels
@@ -110,6 +113,17 @@ def test_sets_come_as_drawn_one_after_the_other(size, counted, monkeypatch):
         count = came[sum(1 << i for i in chosen)]
         z = (count - units * chance) / math.sqrt(units * chance * (1 - chance))
         assert abs(z) < LIMIT
+
+
+def test_sets_that_never_come_have_no_weight():
+    """Their chance underflows."""
+    problem = Small(fs.Categorical(logits=[0.0, -300, -300, -300]), lambda x: x[:, 0] + 1.0)
+    with np.errstate(all="ignore"):
+        _, chances = weigh(np.array([[1, 2, 3]]), problem.probs)
+    assert chances[0] == 0
+    estimate = run(problem, 3, 100, 0, baseline=None)
+    assert estimate.value == 1
+    assert np.abs(estimate.flat).max() < 1e-100
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])

@@ -70,7 +70,7 @@ class DistinctRun(Evaluation):
             )
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
         drawn = draw_sets(rng, -(-n // size), size, probs)
-        self.weights, self.folds = drawn.weights, drawn.folds
+        self.weights, self.dealt = drawn.weights, drawn.dealt
         came = np.zeros(len(probs), bool)
         came[drawn.sets.ravel()] = True
         self.sets = (np.cumsum(came) - 1)[drawn.sets]
@@ -86,14 +86,20 @@ class DistinctRun(Evaluation):
     def moments(self) -> DistinctMoments:
         """By fold."""
         self.reference = reference_value(self.values)
-        sums = sums_of_rows(self._rows(), len(self.folds), self.problem.family.size)
+        sums = sums_of_rows(self._rows(), *self._shape)
         bad = (~np.isfinite(self.values))[self.sets].sum(axis=1)
-        sums[:, NONFINITE] = [counts @ bad[rows] for rows, counts in self.folds]
+        for rows, folds, counts in self.dealt:
+            sums[folds, NONFINITE] = counts @ bad[rows]
         return DistinctMoments(sums, self.reference, self.sets.shape[1])
 
     def products_by_counts(self) -> Products:
         """Products of S and F by fold."""
-        return products_of_rows(self._rows(), len(self.folds), self.problem.family.size)
+        return products_of_rows(self._rows(), *self._shape)
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        """Folds, and entries of the score."""
+        return self.dealt[-1].folds.stop, self.problem.family.size
 
     def _rows(self) -> Iterator[UnitRows]:
         """The units of each fold: weighted sums of w, s and w s."""
@@ -101,7 +107,7 @@ class DistinctRun(Evaluation):
 
         family, w = self.problem.family, self.values - self.reference
         size = self.sets.shape[1]
-        for fold, (rows, counts) in enumerate(self.folds):
+        for rows, folds, counts in self.dealt:
             sets, weights = self.sets[rows], self.weights[rows]
             for piece in pieces(len(sets), size * family.size):
                 used, where = np.unique(sets[piece], return_inverse=True)
@@ -113,15 +119,23 @@ class DistinctRun(Evaluation):
                 scores = family.scores_of(self.outcomes[used])
                 s = without_rounding(unit @ scores, unit @ np.abs(scores))
                 f = unit @ (w[used, None] * scores)
-                yield UnitRows(fold, counts[piece], unit @ w[used], s, f)
+                yield UnitRows(folds, counts[:, piece], unit @ w[used], s, f)
+
+
+class Dealt(NamedTuple):
+    """Rows of sets, folds they are in, and how often they came there, (folds, rows)."""
+
+    rows: slice
+    folds: slice
+    counts: np.ndarray
 
 
 class Sets(NamedTuple):
-    """Sets of indices and their weights, (R, size); rows of each fold, and how often they came."""
+    """Sets of indices and their weights, (R, size), and their folds."""
 
     sets: np.ndarray
     weights: np.ndarray
-    folds: list[tuple[slice, np.ndarray]]
+    dealt: list[Dealt]
 
 
 def draw_sets(rng: np.random.Generator, units: int, size: int, probs: np.ndarray) -> Sets:
@@ -131,14 +145,16 @@ def draw_sets(rng: np.random.Generator, units: int, size: int, probs: np.ndarray
     if math.comb(len(probs), size) <= min(units, MOST_OUTCOMES):
         sets = np.array(list(itertools.combinations(range(len(probs)), size)))
         weights, chances = weigh(sets, probs)
-        chances /= chances.sum()
-        counts = rng.multinomial(np.diff(ends), chances)
+        counts = rng.multinomial(np.diff(ends), chances / chances.sum())
         came = counts.any(axis=0)
-        every = slice(0, int(came.sum()))
-        return Sets(sets[came], weights[came], [(every, own) for own in counts[:, came]])
+        every = Dealt(slice(0, int(came.sum())), slice(0, folds), counts[:, came])
+        return Sets(sets[came], weights[came], [every])
     sets = _first_to_arrive(rng, units, size, probs)
-    rows = [slice(*pair) for pair in itertools.pairwise(ends)]
-    return Sets(sets, weigh(sets, probs)[0], [(own, np.ones(own.stop - own.start)) for own in rows])
+    dealt = [
+        Dealt(slice(start, stop), slice(k, k + 1), np.ones((1, stop - start)))
+        for k, (start, stop) in enumerate(itertools.pairwise(ends))
+    ]
+    return Sets(sets, weigh(sets, probs)[0], dealt)
 
 
 def _first_to_arrive(

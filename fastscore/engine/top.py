@@ -91,11 +91,11 @@ class TopRun(CountedRun):
         v_top = self.weights[: self.top] @ w[: self.top]
         s_top, squares = self.weigh(self.weights)
         f_top, _ = self.weigh(self.weights * w)
+        counts = np.asarray(folds)[:, self.top :]
         drawn, w = self.outcomes[self.top :], self.rest * w[self.top :]
         for piece in pieces(len(drawn), family.size):
             scores = family.scores_of(drawn[piece])
             s = self.rest * scores
             s = without_rounding(s_top + s, np.sqrt(squares) + np.abs(s))
             f = f_top + w[piece, None] * scores
-            for fold, counts in enumerate(folds):
-                yield UnitRows(fold, counts[self.top :][piece], v_top + w[piece], s, f)
+            yield UnitRows(slice(None), counts[:, piece], v_top + w[piece], s, f)
