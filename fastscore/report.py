@@ -57,8 +57,11 @@ def estimate_table(estimate: Estimate, most: int) -> Table:
 def footer(estimate: Estimate) -> str:
     """What the numbers rest on, in a line."""
     if estimate.exact:
-        return f"exact: all {estimate.n:,} possible outcomes enumerated"
+        biased = "" if estimate.bias == "none" else f", biased: {estimate.bias}"
+        return f"exact: all {estimate.n:,} possible outcomes enumerated{biased}"
     parts = [f"n = {estimate.n:,}", f"baseline {estimate.baseline!r}"]
+    if estimate.sampling not in ("iid", "counts"):
+        parts.append(f"sampling {estimate.sampling!r} in {estimate.units:,} units")
     if estimate.seed is not None:
         parts.append(f"seed {estimate.seed}")
     if estimate.importance is not None:
@@ -77,7 +80,8 @@ def footer(estimate: Estimate) -> str:
 def advice(estimate: Estimate) -> str:
     """Plain words on how far to trust an estimate."""
     if estimate.exact and not estimate.nonfinite:
-        return "Summed over all outcomes, not sampled: standard errors are zero."
+        told = "" if estimate.bias == "none" else f" Bias: {estimate.bias}."
+        return f"Summed over all outcomes, not sampled: standard errors are zero.{told}"
     grads, stderrs = estimate.flat, estimate.flat_stderr
     ratios = estimate.flat_variance_ratio
     unit = "outcome" if estimate.exact else "sample"
@@ -106,6 +110,12 @@ def advice(estimate: Estimate) -> str:
             lines.append(
                 f"It raises the variance of {worse} entries: compare with baseline={other}."
             )
+    if estimate.even:
+        lines.append(
+            f"{estimate.even} of {grads.size} entries have the same score at both samples of a "
+            "pair, as those by scales have: pairs hurt them, up to √2 in the error, unless f "
+            "itself is odd about the centre. Compare with sampling='iid'."
+        )
     if estimate.nonfinite:
         lines.append(f"f was NaN or infinite at {estimate.nonfinite:,} samples.")
     if estimate.importance is not None:

@@ -157,6 +157,7 @@ class StandardNormal(Family):
         L, or its covariance or precision.
     """
 
+    by_inversion = True
     sample_kernel = _sample
     score_kernel = _score
     log_probs_kernel = _log_probs
@@ -177,6 +178,16 @@ class StandardNormal(Family):
     def shaped(self, name: str, values: np.ndarray, *, scaled: bool = True) -> np.ndarray:
         """Derivatives by the free entries of a parameter, in its shape, and their errors."""
         return values if name == "loc" else self.matrix.shaped(values, scaled=scaled)
+
+    @property
+    def centre(self) -> np.ndarray:
+        """That of z, 0."""
+        return np.zeros(self.d)
+
+    @property
+    def spread(self) -> np.ndarray:
+        """Those of z, 1."""
+        return np.ones(self.d)
 
     def fisher(self) -> Any:
         """Fisher information: ``Σ⁻¹`` by loc, and a block by the matrix."""

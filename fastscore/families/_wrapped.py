@@ -36,6 +36,11 @@ class Wrapped(Family):
         """What a run without proposals draws from."""
         return self.inner.source
 
+    @property
+    def words(self) -> int | None:
+        """Words of a sample."""
+        return self.inner.words
+
     def _as_samples(self, x: Any) -> np.ndarray:
         return self.inner._as_samples(x)
 
@@ -48,9 +53,24 @@ class Wrapped(Family):
         self.inner.require_score()
 
     @property
+    def centre(self) -> np.ndarray | None:
+        """About what it is symmetric."""
+        return self.inner.centre
+
+    @property
+    def spread(self) -> np.ndarray | None:
+        """Standard deviations, if it is Gaussian."""
+        return self.inner.spread
+
+    @property
     def underflows(self) -> bool:
         """Whether samples may underflow."""
         return self.inner.underflows
+
+    @property
+    def owners(self) -> np.ndarray:
+        """The coordinate whose distribution each natural score column is by."""
+        return self.inner.owners
 
     @property
     def mean(self) -> Any:

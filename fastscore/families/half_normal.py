@@ -67,6 +67,8 @@ class HalfNormal(
         Mean ``√(2/π) scale``, variance ``(1 − 2/π) scale²``.
     """
 
+    exponential_family = True
+    by_inversion = True
     floors: ClassVar = {"scale": 1}
 
     def __init__(self, scale: Any = None, *, log_scale: Any = None) -> None:

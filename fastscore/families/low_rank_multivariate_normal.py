@@ -56,6 +56,11 @@ class LowRankMultivariateNormal(Family):
     log_probs_kernel = log_probs
     accumulate_kernel = accumulate
 
+    @property
+    def words(self) -> int:
+        """Words of a sample: those of the common normals too."""
+        return self.d + self.parameters["cov_factor"].shape[1]
+
     def __init__(self, loc: Any, cov_factor: Any, cov_diag: Any) -> None:
         given = {"loc": loc, "cov_factor": cov_factor, "cov_diag": cov_diag}
         arrays = {name: checks.parameter(name, value) for name, value in given.items()}
@@ -78,6 +83,11 @@ class LowRankMultivariateNormal(Family):
         entropy = self._matrix.log_det + self.d * (1 + math.log(2 * math.pi)) / 2
         variance = np.sum(factor**2, axis=1) + diagonal
         return {"mean": loc, "variance": variance, "entropy": entropy}
+
+    @property
+    def centre(self) -> np.ndarray:
+        """The mean."""
+        return self.parameters["loc"]
 
     def fisher(self) -> Any:
         """Fisher information, (P, P).
