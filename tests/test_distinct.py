@@ -16,15 +16,13 @@ from small import BASELINES, LIMIT, PROBLEMS, Small, agree_to_rounding, coverage
 import fastscore as fs
 from fastscore.engine import distinct
 from fastscore.engine.distinct import draw_sets, weigh
-from fastscore.variance.estimators import Enumerate
-from fastscore.variance.sampling import WithoutReplacement
 
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="needs Numba's compiler")
 
 
 def run(problem, size, n, seed, **options):
     return fs.gradient(
-        problem.f, problem.p, n=n, rng=seed, sampling=WithoutReplacement(size), **options
+        problem.f, problem.p, n=n, rng=seed, sampling=fs.WithoutReplacement(size), **options
     )
 
 
@@ -204,18 +202,18 @@ def test_against_plain_numpy(name, n):
 @pytest.mark.parametrize("units", [1, 2, 3, 5, 8, 25])
 def test_unbiased_at_every_n(units):
     count = 400 if units > 10 else 1000
-    options = {"sampling": WithoutReplacement(2)}
+    options = {"sampling": fs.WithoutReplacement(2)}
     unbiased(PROBLEMS["peaked"], 2 * units, count, 10**6 * units, **options)
 
 
 @pytest.mark.parametrize("name", ["coins", "table", "counts"])
 def test_unbiased_everywhere(name):
-    options = {"sampling": WithoutReplacement(3)}
+    options = {"sampling": fs.WithoutReplacement(3)}
     unbiased(PROBLEMS[name], 39, 600, 10**8, BASELINES[:-1], **options)
 
 
 def test_intervals_cover():
-    z = coverage(PROBLEMS["coins"], 600, 1500, 10**7, sampling=WithoutReplacement(3))
+    z = coverage(PROBLEMS["coins"], 600, 1500, 10**7, sampling=fs.WithoutReplacement(3))
     assert np.abs(z).max() < LIMIT
 
 
@@ -266,7 +264,7 @@ def test_an_offset_of_f_changes_nothing():
     problem = PROBLEMS["coins"]
     one, two = (
         fs.gradient(lambda x, c=c: problem.f(x) + c, problem.p, n=100, rng=4,
-                    sampling=WithoutReplacement(2))
+                    sampling=fs.WithoutReplacement(2))
         for c in (0.0, 2.0**20)
     )  # fmt: skip
     assert two.value - 2.0**20 == pytest.approx(one.value, abs=1e-8)
@@ -275,7 +273,7 @@ def test_an_offset_of_f_changes_nothing():
         np.testing.assert_allclose(a.flat, b.flat, atol=1e-7)
         np.testing.assert_allclose(a.flat_stderr, b.flat_stderr, atol=1e-7)
     constant = fs.gradient(
-        lambda x: np.full(len(x), 7.3), problem.p, n=100, rng=4, sampling=WithoutReplacement(2)
+        lambda x: np.full(len(x), 7.3), problem.p, n=100, rng=4, sampling=fs.WithoutReplacement(2)
     )
     assert constant.value == 7.3
     assert constant.value_stderr == 0
@@ -293,7 +291,7 @@ def compiled(x):
 def test_compiled_f():
     problem = PROBLEMS["coins"]
     estimate, expected = (
-        fs.gradient(g, problem.p, n=100, rng=3, sampling=WithoutReplacement(3))
+        fs.gradient(g, problem.p, n=100, rng=3, sampling=fs.WithoutReplacement(3))
         for g in (compiled, problem.f)
     )
     np.testing.assert_allclose(estimate.flat, expected.flat, rtol=1e-12)
@@ -322,7 +320,7 @@ def test_f_is_called_once_at_each_outcome_that_came():
         calls.append(x.copy())
         return problem.f(x)
 
-    fs.gradient(f, problem.p, n=3, rng=0, sampling=WithoutReplacement(2), baseline="matrix")
+    fs.gradient(f, problem.p, n=3, rng=0, sampling=fs.WithoutReplacement(2), baseline="matrix")
     assert len(calls) == 1
     assert len(calls[0]) == len(set(map(tuple, calls[0]))) <= 4
     run(PROBLEMS["table"], 3, 10_000, 0)  # whose f is not asked about what is impossible
@@ -336,7 +334,7 @@ def refused(match, f=None, p=None, size=2, **options):
     with pytest.raises(ValueError, match=match):
         fs.gradient(
             problem.f if f is None else f, problem.p if p is None else p,
-            sampling=WithoutReplacement(size), **options,
+            sampling=fs.WithoutReplacement(size), **options,
         )  # fmt: skip
 
 
@@ -346,13 +344,13 @@ def test_what_does_not_compose_is_refused():
     refused("nonfinite='omit'", f=fs.Integrand(f, nonfinite="omit"))
     refused("takes no proposals", proposals=[fs.Bernoulli([0.5, 0.5, 0.5])])
     refused("estimator='exact' draws no samples", estimator="exact")
-    refused("sampling=WithoutReplacement.*Enumerate", estimator=Enumerate(top=1))
+    refused("Enumerate.*takes no sampling=", estimator=fs.Enumerate(top=1))
     refused("few outcomes", p=fs.Normal([0.0], [1.0]))
     refused(r"WithoutReplacement\(size=2\).*outcomes", p=fs.Bernoulli(np.full(19, 0.5)))
     refused("8 possible outcomes.*estimator='exact'", size=8)
     refused("4 possible outcomes", p=fs.Categorical(logits=[0.0, 1, 0.5, 0.2, -np.inf]), size=4)
     with pytest.raises(ValueError, match="size=13: give at most 12"):
-        WithoutReplacement(13)
+        fs.WithoutReplacement(13)
 
 
 def test_f_that_is_not_finite():
@@ -362,14 +360,14 @@ def test_f_that_is_not_finite():
     refused("NaN or infinite at 1 of the first", f=holed, n=1000, rng=0)
     through = fs.gradient(
         fs.Integrand(holed, nonfinite="propagate"), PROBLEMS["coins"].p, n=1000, rng=0,
-        sampling=WithoutReplacement(2),
+        sampling=fs.WithoutReplacement(2),
     )  # fmt: skip
     assert math.isnan(through.value)
     assert 0 < through.nonfinite < 1000
 
 
 def test_one_set_has_no_error_bar():
-    with pytest.warns(RuntimeWarning, match="n=2: .*one set"):
+    with pytest.warns(RuntimeWarning, match="n=2: .*one unit of 2 samples"):
         estimate = run(PROBLEMS["coins"], 2, 1, 0)
     assert estimate.n == 2
     assert np.isnan(estimate.flat_stderr).all()
