@@ -270,32 +270,19 @@ class Plan:
     def top(self, top: int) -> TopRun:
         """By the most probable outcomes of a small support, and samples of the others."""
         option = f"estimator=Enumerate(top={top})"
-        if not isinstance(self.sampling, Independent | Counts):
-            raise ValueError(
-                f"sampling={self.sampling!r} does not go with {option}, whose samples are "
-                "independent: leave one of them out"
-            )
-        self._refuse_to_omit(option)
-        assert self.n is not None
-        return TopRun(top, self.n, self.seed, **self._outcomes(option))
-
-    def distinct(self, size: int) -> DistinctRun:
-        """By sets of distinct outcomes of a small support."""
-        option = f"sampling=WithoutReplacement(size={size})"
-        if not isinstance(self.estimator, Score):
-            raise ValueError(
-                f"estimator={self.estimator!r} does not go with {option}: leave one of them out"
-            )
-        self._refuse_to_omit(option)
-        assert self.n is not None
-        return DistinctRun(size, self.n, self.seed, **self._outcomes(option))
-
-    def _refuse_to_omit(self, option: str) -> None:
         if self.integrand.nonfinite == "omit":
             raise ValueError(
                 f"nonfinite='omit' does not go with {option}, where outcomes do not weigh the "
                 "same: let f return what such outcomes are to count, or take 'raise'"
             )
+        assert self.n is not None
+        return TopRun(top, self.n, self.seed, **self._outcomes(option))
+
+    def distinct(self, size: int) -> DistinctRun:
+        """By sets of distinct outcomes of a small support."""
+        assert self.n is not None
+        option = f"sampling=WithoutReplacement(size={size})"
+        return DistinctRun(size, self.n, self.seed, **self._outcomes(option))
 
     def evaluation(self, x: np.ndarray) -> Evaluation:
         """f at given samples (n, d), whose values its rounds leave in ``values``."""

@@ -9,15 +9,16 @@ it has the mean of a sample, and less variance (Murthy 1957; Kool, van Hoof and 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastscore.cached import cached
 from fastscore.engine.blocks import NONFINITE
-from fastscore.engine.enumeration import Evaluation
+from fastscore.engine.enumeration import MOST_OUTCOMES, Evaluation
 from fastscore.engine.jit import entry
 from fastscore.engine.launch import reference_value
 from fastscore.engine.moments import Moments
@@ -68,10 +69,11 @@ class DistinctRun(Evaluation):
                 "outcomes, and a set must leave some out: take estimator='exact', or a smaller size"
             )
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
-        sets, self.weights = draw_sets(rng, -(-n // size), size, probs)
+        drawn = draw_sets(rng, -(-n // size), size, probs)
+        self.weights, self.dealt = drawn.weights, drawn.dealt
         came = np.zeros(len(probs), bool)
-        came[sets.ravel()] = True
-        self.sets = (np.cumsum(came) - 1)[sets]
+        came[drawn.sets.ravel()] = True
+        self.sets = (np.cumsum(came) - 1)[drawn.sets]
         super().__init__(family, outcomes[came], **f)
 
     def rounds(self, progress: Callable[[int], None] | None = None) -> None:
@@ -82,24 +84,22 @@ class DistinctRun(Evaluation):
 
     @cached
     def moments(self) -> DistinctMoments:
-        """By folds of consecutive sets."""
+        """By fold."""
         self.reference = reference_value(self.values)
-        size, bad = self.problem.family.size, ~np.isfinite(self.values)
-        sums = sums_of_rows(self._rows(), len(self._folds), size)
-        for fold, header in zip(self._folds, sums, strict=True):
-            header[NONFINITE] = bad[self.sets[fold]].sum()
+        sums = sums_of_rows(self._rows(), *self._shape)
+        bad = (~np.isfinite(self.values))[self.sets].sum(axis=1)
+        for rows, folds, counts in self.dealt:
+            sums[folds, NONFINITE] = counts @ bad[rows]
         return DistinctMoments(sums, self.reference, self.sets.shape[1])
 
     def products_by_counts(self) -> Products:
         """Products of S and F by fold."""
-        return products_of_rows(self._rows(), len(self._folds), self.problem.family.size)
+        return products_of_rows(self._rows(), *self._shape)
 
     @property
-    def _folds(self) -> list[slice]:
-        units = len(self.sets)
-        folds = min(FOLDS, units)
-        ends = [units * k // folds for k in range(folds + 1)]
-        return [slice(*pair) for pair in itertools.pairwise(ends)]
+    def _shape(self) -> tuple[int, int]:
+        """Folds, and entries of the score."""
+        return self.dealt[-1].folds.stop, self.problem.family.size
 
     def _rows(self) -> Iterator[UnitRows]:
         """The units of each fold: weighted sums of w, s and w s."""
@@ -107,8 +107,8 @@ class DistinctRun(Evaluation):
 
         family, w = self.problem.family, self.values - self.reference
         size = self.sets.shape[1]
-        for fold, units in enumerate(self._folds):
-            sets, weights = self.sets[units], self.weights[units]
+        for rows, folds, counts in self.dealt:
+            sets, weights = self.sets[rows], self.weights[rows]
             for piece in pieces(len(sets), size * family.size):
                 used, where = np.unique(sets[piece], return_inverse=True)
                 count = len(sets[piece])
@@ -119,33 +119,70 @@ class DistinctRun(Evaluation):
                 scores = family.scores_of(self.outcomes[used])
                 s = without_rounding(unit @ scores, unit @ np.abs(scores))
                 f = unit @ (w[used, None] * scores)
-                yield UnitRows(fold, np.ones(count), unit @ w[used], s, f)
+                yield UnitRows(folds, counts[:, piece], unit @ w[used], s, f)
 
 
-def draw_sets(
+class Dealt(NamedTuple):
+    """Rows of sets, folds they are in, and how often they came there, (folds, rows)."""
+
+    rows: slice
+    folds: slice
+    counts: np.ndarray
+
+
+class Sets(NamedTuple):
+    """Sets of indices and their weights, (R, size), and their folds."""
+
+    sets: np.ndarray
+    weights: np.ndarray
+    dealt: list[Dealt]
+
+
+def draw_sets(rng: np.random.Generator, units: int, size: int, probs: np.ndarray) -> Sets:
+    """Sets drawn without replacement: by their counts if there are no more of them than units."""
+    folds = min(FOLDS, units)
+    ends = [units * k // folds for k in range(folds + 1)]
+    if math.comb(len(probs), size) <= min(units, MOST_OUTCOMES):
+        sets = np.array(list(itertools.combinations(range(len(probs)), size)))
+        weights, chances = weigh(sets, probs)
+        counts = rng.multinomial(np.diff(ends), chances / chances.sum())
+        came = counts.any(axis=0)
+        every = Dealt(slice(0, int(came.sum())), slice(0, folds), counts[:, came])
+        return Sets(sets[came], weights[came], [every])
+    sets = _first_to_arrive(rng, units, size, probs)
+    dealt = [
+        Dealt(slice(start, stop), slice(k, k + 1), np.ones((1, stop - start)))
+        for k, (start, stop) in enumerate(itertools.pairwise(ends))
+    ]
+    return Sets(sets, weigh(sets, probs)[0], dealt)
+
+
+def _first_to_arrive(
     rng: np.random.Generator, units: int, size: int, probs: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Sets of indices drawn without replacement, and their weights, both of shape (units, size).
-
-    The first to arrive: outcome i does so after an exponential time of rate ``probs[i]``.
-    """
+) -> np.ndarray:
+    """One set for each unit: an outcome arrives after an exponential time of rate ``probs[i]``."""
     sets = np.empty((units, size), np.min_scalar_type(len(probs)))
-    weights = np.empty((units, size))
     for piece in pieces(units, len(probs)):
         with np.errstate(over="ignore"):
             times = rng.standard_exponential((len(sets[piece]), len(probs))) / probs
-        first = np.argpartition(times, size - 1)[:, :size]
-        sets[piece] = first
-        left = np.ones_like(times)
-        np.put_along_axis(left, first, 0.0, axis=1)
+        sets[piece] = np.argpartition(times, size - 1)[:, :size]
+    return sets
+
+
+def weigh(sets: np.ndarray, probs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of the outcomes in sets (R, size), and the chances of these sets (R,)."""
+    weights, chances = np.empty(sets.shape), np.empty(len(sets))
+    for piece in pieces(len(sets), len(probs)):
+        left = np.ones((len(sets[piece]), len(probs)))
+        np.put_along_axis(left, sets[piece].astype(np.intp), 0.0, axis=1)
         # Summed, since 1 − Σ would have no digits where a set has nearly all of the probability.
-        _weigh(probs[first], left @ probs, weights[piece])
-    return sets, weights
+        _weigh(probs[sets[piece]], left @ probs, weights[piece], chances[piece])
+    return weights, chances
 
 
 @entry
-def _weigh(probs: Any, rest: Any, weights: Any) -> None:
-    """Weights of sets (units, k), given the probabilities in them and all that is left.
+def _weigh(probs: Any, rest: Any, weights: Any, chances: Any) -> None:
+    """Weights and chances of sets, given the probabilities (R, size) in them and of all else.
 
     ``follow[A]`` is the chance that the set is completed at once after its part A, a bit mask, has
     come: ``Σ_{j∉A} p_j / (1 − p(A)) follow[A ∪ j]``.
@@ -163,9 +200,9 @@ def _weigh(probs: Any, rest: Any, weights: Any) -> None:
                     missing += p[j]
                     total += p[j] * follow[part | 1 << j]
             follow[part] = total / (rest[u] + missing)
-        total = 0.0
+        chances[u] = 0.0
         for j in range(size):
             weights[u, j] = p[j] * follow[1 << j]
-            total += weights[u, j]
+            chances[u] += weights[u, j]
         for j in range(size):
-            weights[u, j] /= total
+            weights[u, j] /= chances[u]

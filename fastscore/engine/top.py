@@ -10,7 +10,6 @@ import numpy as np
 from fastscore.cached import cached
 from fastscore.engine.blocks import NONFINITE
 from fastscore.engine.enumeration import CountedRun, Evaluation
-from fastscore.engine.launch import reference_value
 from fastscore.engine.moments import CountedMoments
 from fastscore.engine.products import Products
 from fastscore.engine.unit_rows import (
@@ -67,7 +66,8 @@ class TopRun(CountedRun):
     @cached
     def moments(self) -> TopMoments:
         """Of all samples as one fold; of several when a baseline needs them."""
-        self.reference = reference_value(self.values)
+        top = slice(self.top)  # about its mean the others alone vary, and no digits cancel
+        self.reference = float(self.weights[top] @ self.values[top] / self.weights[top].sum())
         return TopMoments(
             self._sums([self.counts]), self.reference, lambda: self._sums(self._counts_by_fold)
         )
@@ -91,11 +91,11 @@ class TopRun(CountedRun):
         v_top = self.weights[: self.top] @ w[: self.top]
         s_top, squares = self.weigh(self.weights)
         f_top, _ = self.weigh(self.weights * w)
+        counts = np.asarray(folds)[:, self.top :]
         drawn, w = self.outcomes[self.top :], self.rest * w[self.top :]
         for piece in pieces(len(drawn), family.size):
             scores = family.scores_of(drawn[piece])
             s = self.rest * scores
             s = without_rounding(s_top + s, np.sqrt(squares) + np.abs(s))
             f = f_top + w[piece, None] * scores
-            for fold, counts in enumerate(folds):
-                yield UnitRows(fold, counts[self.top :][piece], v_top + w[piece], s, f)
+            yield UnitRows(slice(None), counts[:, piece], v_top + w[piece], s, f)

@@ -17,9 +17,9 @@ _ROUNDING = 1e-13
 
 
 class UnitRows(NamedTuple):
-    """Units of a fold: how often each came, its V (R,), and its S and F (R, P)."""
+    """Units: folds they are in, how often each came in these (folds, R), V (R,), S and F (R, P)."""
 
-    fold: int
+    folds: slice
     counts: np.ndarray
     v: np.ndarray
     s: np.ndarray
@@ -43,19 +43,21 @@ def without_rounding(s: np.ndarray, size: np.ndarray) -> np.ndarray:
 def sums_of_rows(rows: Iterable[UnitRows], folds: int, size: int) -> np.ndarray:
     """Sums by fold, as `Moments` have them."""
     sums = np.zeros((folds, HEADER + 5 * size))
-    for fold, counts, v, s, f in rows:
-        header, out = sums[fold], sums[fold, HEADER:].reshape(5, size)
-        header[COUNT] += counts.sum()
-        header[SUM_W] += counts @ v
-        header[SUM_WW] += counts @ v**2
-        for sum_, term in zip(out, (s, f, s * s, f * s, f * f), strict=True):
-            sum_ += counts @ term
+    scores = sums[:, HEADER:].reshape(folds, 5, size)
+    for own, counts, v, s, f in rows:
+        header, out = sums[own], scores[own]
+        header[:, COUNT] += counts.sum(axis=1)
+        header[:, SUM_W] += counts @ v
+        header[:, SUM_WW] += counts @ v**2
+        for row, term in enumerate((s, f, s * s, f * s, f * f)):
+            out[:, row] += counts @ term
     return sums
 
 
 def products_of_rows(rows: Iterable[UnitRows], folds: int, size: int) -> Products:
     """Products of S and F by fold."""
     sums = empty_rows(folds, size)
-    for fold, counts, _, s, f in rows:
-        add_rows(sums[fold], counts, s, f)
+    for own, counts, _, s, f in rows:
+        for out, times in zip(sums[own], counts, strict=True):
+            add_rows(out, times, s, f)
     return Products(sums, size, FOR_COVARIANCE)

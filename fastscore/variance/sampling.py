@@ -90,7 +90,8 @@ class WithoutReplacement(Sampling):
     replacement, ICLR 2020): unbiased, and a set is worth at least as much as its size in
     independent samples.  It is worth more the more these would repeat each other: where few
     outcomes have most of the probability, or a set is a good part of all; next to nothing more
-    among many outcomes of like probability.  Drawing a set takes a pass over all outcomes.
+    among many outcomes of like probability.  Drawing a set takes a pass over all outcomes, but
+    where n exceeds the number of sets there are, sets are counted, and n costs nothing.
     """
 
     size: int
