@@ -12,7 +12,7 @@ from numba.core.dispatcher import Dispatcher
 
 from fastscore.checks import one_of
 from fastscore.engine import blocks
-from fastscore.engine.ranking import KINDS as KINDS_OF_SHAPING
+from fastscore.engine.utilities import KINDS as KINDS_OF_SHAPING
 from fastscore.integrand.pointer import is_pointer
 
 Kind = Literal["sample", "batch", "numpy", "c"]
@@ -48,8 +48,9 @@ class Integrand:
         Weigh scores by `utilities` of the ranks of f among all samples, in place of f: no monotone
         transformation of f changes the gradient, which is of another objective, and is reported
         as biased.  That of ``"nes"`` is the sum over samples, as in natural evolution strategies;
-        the value stays the mean of f.  f is evaluated first, and 32 bytes per sample are kept;
-        scores are summed on one thread.  Standard errors take the utilities as given.
+        the value stays the mean of f.  f is evaluated first, and 64 bytes per sample are kept;
+        scores are summed on one thread.  Standard errors are those of a U-statistic: they know
+        that each sample moves the ranks of the others.
 
     Raises
     ------
