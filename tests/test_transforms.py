@@ -357,7 +357,7 @@ def test_errors_of_ranked_fitness(f, p, kind, baseline):
 
 
 def test_influence_is_that_of_pairs():
-    """``h_i = (1/(n − 1)) Σ_j s_j (1[f_j > f_i] + ½ 1[j = i])`` of centered ranks, less its mean."""
+    """``h_i = Σ_j s_j (1[f_j > f_i] + ½ 1[j = i])/(n − 1)`` of centered ranks, less its mean."""
     rng, n = np.random.default_rng(0), 300
     values, s = rng.standard_normal(n), rng.standard_normal((n, 2))
     influence = Influence(Ranks(values), fs.utilities(np.arange(n))[::-1], 2)
