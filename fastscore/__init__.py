@@ -18,6 +18,10 @@ from fastscore.gradient import Interrupted, gradient
 from fastscore.importance.proposals import Proposals
 from fastscore.integrand import Integrand
 from fastscore.reservoir import Reservoir
+from fastscore.variance.control_variates import ControlVariate
+from fastscore.variance.delta_method import DeltaMethod
+from fastscore.variance.estimators import Enumerate
+from fastscore.variance.sampling import Sobol, Stratified, WithoutReplacement
 
 if TYPE_CHECKING:
     from fastscore import draw
@@ -43,11 +47,17 @@ def __dir__() -> list[str]:
 
 __all__ = [
     *families.__all__,
+    "ControlVariate",
+    "DeltaMethod",
+    "Enumerate",
     "Estimate",
     "Integrand",
     "Interrupted",
     "Proposals",
     "Reservoir",
+    "Sobol",
+    "Stratified",
+    "WithoutReplacement",
     "amis",
     "cross_entropy",
     "draw",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from fastscore.cached import cached
-from fastscore.engine.moments import ExactMoments, Moments, UnitMoments
+from fastscore.engine.moments import ExactMoments, ImportanceMoments, Moments, UnitMoments
 from fastscore.engine.products import FOR_BASELINE, FOR_COVARIANCE, Products
 from fastscore.families import Family
 from fastscore.families._moving import ByParameter
@@ -18,6 +18,7 @@ from fastscore.importance.diagnostics import Diagnostics
 from fastscore.pictures import pyplot
 from fastscore.variance.baselines import Solution, as_baseline, covariance, solve
 from fastscore.variance.controls import solve_with_controls
+from fastscore.variance.joint import solve_jointly
 from fastscore.variance.ratio import solve_ratio
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Estimate:
         replay: Callable[[int], Products | None] | None,
         biased: Sequence[str] = (),
         partial: tuple[int, ...] = (),
-        detailed: Callable[[], UnitMoments] | None = None,
+        detailed: Callable[[], ImportanceMoments] | None = None,
     ) -> None:
         self._p = p
         self._wrt = wrt
@@ -139,22 +140,25 @@ class Estimate:
     @cached
     def _reweighted(self) -> Callable[..., Solution] | None:
         """How to solve where the value needs it too: as a ratio, or with control variates."""
-        mixture = self._moments.mixture if isinstance(self._moments, UnitMoments) else None
-        if mixture is not None and mixture.normalized:
+        scheme = self._moments.scheme if isinstance(self._moments, UnitMoments) else None
+        if scheme is not None and scheme.normalized:
             return solve_ratio
-        if mixture is not None and mixture.control_columns:
+        if scheme is not None and scheme.control_columns:
             return solve_with_controls
         return None
 
     @cached
     def _solution(self) -> Solution:
         if self._reweighted:
+            if self.baseline == "matrix" and isinstance(self._moments, UnitMoments):
+                products = self._with_products(FOR_BASELINE)
+                return solve_jointly(self._moments, products, self._chosen, self._direct)
             return self._reweighted(self._moments, self.baseline, self._chosen, self._direct)
         solution = solve(
             self._moments, self.baseline, self._chosen, self._direct,
             lambda: self._with_products(FOR_BASELINE),
         )  # fmt: skip
-        scale = self._moments.scale if isinstance(self._moments, UnitMoments) else 1.0
+        scale = self._moments.scale if isinstance(self._moments, ImportanceMoments) else 1.0
         if scale == 1:
             return solution
         return replace(solution, grad=solution.grad * scale, stderr=solution.stderr * scale)
@@ -166,7 +170,7 @@ class Estimate:
 
     def _with_products(self, wanted: int) -> Products:
         """Products of scores: those kept, or of the same samples run again."""
-        if isinstance(self._moments, UnitMoments) and self._moments.extreme:
+        if isinstance(self._moments, ImportanceMoments) and self._moments.extreme:
             raise ValueError(
                 "the importance weights are too extreme for products of scores, which "
                 "baseline='matrix' and covariance() need: bring the proposals nearer to p"
@@ -248,7 +252,7 @@ class Estimate:
     @cached
     def importance(self) -> Diagnostics | None:
         """What the importance weights tell, None if there are none."""
-        if not isinstance(self._moments, UnitMoments):
+        if not isinstance(self._moments, ImportanceMoments):
             return None
         return Diagnostics(
             self._moments, self._solution.coefficients, self._chosen, self._partial,

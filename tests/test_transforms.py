@@ -217,6 +217,11 @@ def test_what_cannot_be_standardized(estimate):
         fs.gradient(lambda x: np.full(len(x), 2.5), WIDE, n=10, rng=0).standardized()
     with pytest.raises(ValueError, match="independent samples of p"):
         fs.gradient(squares, WIDE, n=100, rng=0, proposals=WIDE).standardized()
+    with pytest.raises(ValueError, match="units of several"):
+        fs.gradient(squares, WIDE, n=100, rng=0, sampling="antithetic").standardized()
+    parts = fs.Integrand(lambda x: x, depends=np.eye(2, dtype=bool))
+    with pytest.raises(ValueError, match="parts of f"):
+        fs.gradient(parts, WIDE, n=100, rng=0).standardized()
     with pytest.raises(ValueError, match="none is drawn"):
         fs.gradient(first, fs.Bernoulli([0.5]), estimator="exact").standardized()
     with pytest.warns(RuntimeWarning, match="n=1"):
@@ -425,9 +430,13 @@ def test_what_has_no_ranks():
         ({"shaping": "best"}, "shaping='best'"),
         ({"shaping": "nes", "direct": both}, "direct="),
         ({"shaping": "nes", "nonfinite": "propagate"}, "NaN"),
+        ({"shaping": "nes", "depends": [[1]]}, "depends"),
+        ({"shaping": "nes", "conditional": both}, "conditional"),
     ):
         with pytest.raises(ValueError, match=match):
             fs.Integrand(first, **options)
+    with pytest.raises(ValueError, match="leave one of them out"):
+        fs.gradient(ranked(first), STANDARD, sampling="antithetic")
     p = fs.Bernoulli([0.5])
     for options in (
         {"sampling": "counts"}, {"proposals": p}, {"estimator": "exact"},

@@ -23,6 +23,7 @@ from fastscore.engine.blocks import (
     absorb_tile,
     bounds,
     evaluate,
+    evaluate_tile,
     finish,
     forward_tile,
     inverse_tile,
@@ -249,6 +250,12 @@ def values_of_blocks(table, workspace, first, last, stop, flags, out):
                 flags[STATUS] = status
                 flags[FAILED] = block
                 return
+
+
+@entry
+def write_terms(address, tile, out, rows, d, stride, args):
+    """What a jitted function writes of a tile into columns; its status."""
+    return evaluate_tile(address, (pointer(tile), pointer(out), rows, d, stride, pointer(args)))
 
 
 @entry

@@ -46,6 +46,7 @@ class Bernoulli(Probability):
         Mean ``p``, variance ``p (1 − p)``; entropy ``−p log p − (1 − p) log(1 − p)``.
     """
 
+    exponential_family = True
     sample_kernel = coins
     score_kernel = score
     log_probs_kernel = log_probs

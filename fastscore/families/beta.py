@@ -89,6 +89,7 @@ class Beta(
     itself.
     """
 
+    exponential_family = True
     #: Scales are proportional to inverse roots of concentrations.
     floors: ClassVar = {"concentration1": -2, "concentration0": -2}
 

@@ -79,6 +79,8 @@ class Binomial(
         all n; exact to some 2^-52.
     """
 
+    exponential_family = True
+
     def __init__(self, total_count: Any = 1, probs: Any = None, logits: Any = None) -> None:
         self._set_trials(total_count)
         self._set_probability(probs, logits)

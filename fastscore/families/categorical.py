@@ -45,6 +45,7 @@ class Categorical(Weights):
         Mean ``m = Σ p_k k``, variance ``Σ p_k (k − m)²``; entropy ``−Σ p_k log p_k``.
     """
 
+    exponential_family = True
     sample_kernel = sample
     score_kernel = score
     log_probs_kernel = log_probs
@@ -65,6 +66,11 @@ class Categorical(Weights):
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 on, off = on / self._probs / total, np.broadcast_to(-1 / total, off.shape)
         return packed(self._probs, self._log_probs, on, off)
+
+    @property
+    def owners(self) -> np.ndarray:
+        """Every variable has K columns."""
+        return np.repeat(np.arange(self.d), self.classes)
 
     def _moments(self) -> dict[str, Any]:
         return table_moments(self._probs, np.arange(self.classes))

@@ -51,6 +51,7 @@ class Dirichlet(Coordinates, low=0.0, high=1.0, fields=FIELDS, score=score):
         ``Σ log Γ(a_i) − log Γ(A) + (A − K) ψ(A) − Σ (a_i − 1) ψ(a_i)``.
     """
 
+    exponential_family = True
     sample_kernel = sample
     log_probs_kernel = log_probs
     floors: ClassVar[dict[str, float]] = {"concentration": -2}

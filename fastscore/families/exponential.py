@@ -58,6 +58,8 @@ class Exponential(Coordinates, low=0.0, sample=_sample, score=_score, log_densit
         Mean ``1/rate``, variance ``1/rate²``; entropy ``1 − log rate``.
     """
 
+    exponential_family = True
+
     def __init__(self, rate: Any = None, *, log_rate: Any = None) -> None:
         (self._rate,) = self._set(positive("Exponential", "rate", rate, log_rate))
 

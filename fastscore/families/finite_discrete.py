@@ -52,6 +52,7 @@ class FiniteDiscrete(Pushforward):
         ``−Σ p_k log p_k``.
     """
 
+    exponential_family = True
     forward_kernel = values_of
     inverse_kernel = classes_of
     base: Categorical
@@ -77,6 +78,11 @@ class FiniteDiscrete(Pushforward):
         self._push(base)
         self.classes = base.classes
         self.constants = MappingProxyType({"outcomes": self._outcomes})
+
+    @property
+    def owners(self) -> np.ndarray:
+        """As of the base: each coordinate has an image of its own."""
+        return self.base.owners
 
     @cached
     def map_params(self) -> np.ndarray:

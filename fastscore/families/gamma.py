@@ -72,6 +72,7 @@ class Gamma(Coordinates, scores=2, low=0.0, sample=gammas, score=score, log_dens
     With a concentration below 0.06 neither proposals nor mixtures can be had: they need x itself.
     """
 
+    exponential_family = True
     #: A scale, the inverse of a rate, does not collapse.
     floors: ClassVar = {"rate": -1}
 

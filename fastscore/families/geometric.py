@@ -65,6 +65,8 @@ class Geometric(
         Mean ``(1 − p)/p``, variance ``(1 − p)/p²``; entropy ``−log p − (1 − p)/p log(1 − p)``.
     """
 
+    exponential_family = True
+
     def __init__(self, probs: Any = None, *, logits: Any = None) -> None:
         self._set_probability(probs, logits)
         ((name, given),) = self.parameters.items()

@@ -67,6 +67,7 @@ class HalfNormal(
         Mean ``√(2/π) scale``, variance ``(1 − 2/π) scale²``.
     """
 
+    exponential_family = True
     floors: ClassVar = {"scale": 1}
 
     def __init__(self, scale: Any = None, *, log_scale: Any = None) -> None:

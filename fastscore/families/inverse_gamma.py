@@ -90,6 +90,7 @@ class InverseGamma(
     With a concentration below 0.06 neither proposals nor mixtures can be had: they need x itself.
     """
 
+    exponential_family = True
     floors: ClassVar = {"rate": 1}
 
     def _record(self) -> dict[str, Any]:

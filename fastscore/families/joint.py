@@ -153,6 +153,7 @@ class Joint(Composite):
         self.d = sum(p.d for p in parts.values())
         self.size = sum(p.size for p in parts.values())
         self.fisher_estimated = any(p.fisher_estimated for p in parts.values())
+        self.exponential_family = all(p.exponential_family for p in parts.values())
         firsts = np.cumsum([0, *(p.size for p in parts.values())])
         pairs = zip(firsts, parts.values(), strict=False)
         self.index = np.concatenate([first + p.index for first, p in pairs])
@@ -177,6 +178,12 @@ class Joint(Composite):
         """The part that a parameter belongs to, and its name there."""
         part, _, own = name.partition(".")
         return self._parts[part], own
+
+    @property
+    def owners(self) -> np.ndarray:
+        """The parts', side by side."""
+        parts = zip(self.form.parts, self._parts.values(), strict=True)
+        return np.concatenate([part.first + p.owners for part, p in parts])
 
     @cached
     def packed(self) -> np.ndarray:
@@ -205,6 +212,16 @@ class Joint(Composite):
             parts.append(Part(name, first, p.d, p.dtype))
             first += p.d
         return Form(self.d, np.float64, tuple(parts))
+
+    @property
+    def centre(self) -> np.ndarray | None:
+        """About what all parts are symmetric."""
+        return _side_by_side([p.centre for p in self._parts.values()])
+
+    @property
+    def spread(self) -> np.ndarray | None:
+        """Standard deviations, if all parts are Gaussian."""
+        return _side_by_side([p.spread for p in self._parts.values()])
 
     @cached
     def source(self) -> Source:
@@ -305,6 +322,12 @@ class Joint(Composite):
 
 def _joint(parts: Mapping[str, Family]) -> Joint:
     return Joint(**parts)
+
+
+def _side_by_side(vectors: list[np.ndarray | None]) -> np.ndarray | None:
+    """One vector of those of all parts, if all have one."""
+    found = [v for v in vectors if v is not None]
+    return np.concatenate(found) if len(found) == len(vectors) else None
 
 
 __all__ = ["Joint"]

@@ -74,6 +74,8 @@ class LogNormal(
         ``loc + log scale + (1 + log 2π)/2``.
     """
 
+    exponential_family = True
+
     def __init__(self, loc: Any, scale: Any = None, *, log_scale: Any = None) -> None:
         (self._loc, _), self._scale = self._set(
             real("loc", loc), positive("LogNormal", "scale", scale, log_scale)

@@ -54,6 +54,7 @@ class Multinomial(Weights):
         Mean ``n p``, variance ``n p (1 − p)``.
     """
 
+    exponential_family = True
     sample_kernel = sample
     score_kernel = score
     log_probs_kernel = log_probs
@@ -93,6 +94,11 @@ class Multinomial(Weights):
                 unit = 1 / self._probs / weights.sum(axis=1, keepdims=True)
         rows, self._kept = packed(self._trials, self._probs, rest, self._log_probs, unit)
         return rows
+
+    @property
+    def owners(self) -> np.ndarray:
+        """A column for each count."""
+        return np.arange(self.d)
 
     def _moments(self) -> dict[str, Any]:
         mean = (self._trials[:, None] * self._probs).ravel()

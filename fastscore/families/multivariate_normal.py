@@ -51,6 +51,7 @@ class MultivariateNormal(Pushforward):
     with ``dF = Σ G_ij dΣ_ij``.
     """
 
+    exponential_family = True
     forward_kernel = forward
     inverse_kernel = inverse
     base: StandardNormal

@@ -91,6 +91,7 @@ class Normal(Family):
         Mean ``loc``, variance ``scale²``; entropy ``log scale + ½ log 2πe``.
     """
 
+    exponential_family = True
     sample_kernel = sample
     score_kernel = _score
     log_probs_kernel = _log_probs
@@ -113,6 +114,16 @@ class Normal(Family):
         scale, unit = self._scale
         blocks = [[1 / scale**2, 0], [0, 2 * unit**2]]
         return assembled(blocks, self.index.reshape(2, self.d), self.size)
+
+    @property
+    def centre(self) -> np.ndarray:
+        """The means."""
+        return self.packed[: self.d]
+
+    @property
+    def spread(self) -> np.ndarray:
+        """The scales."""
+        return self._scale.value
 
     def _moments(self) -> dict[str, Any]:
         mean, variance = self.packed[: self.d].copy(), self._scale.value**2

@@ -82,6 +82,7 @@ class Pareto(
         ``alpha scale²/((alpha − 1)² (alpha − 2))``, infinite up to 2.
     """
 
+    exponential_family = True
     moving = ("scale",)
     #: A spread of log x, the inverse of an alpha, does not collapse.
     floors: ClassVar = {"alpha": -1}

@@ -63,6 +63,8 @@ class Poisson(
         Mean and variance ``rate``.
     """
 
+    exponential_family = True
+
     def __init__(self, rate: Any = None, *, log_rate: Any = None) -> None:
         (self._rate,) = self._set(positive("Poisson", "rate", rate, log_rate))
         ((name, given),) = self.parameters.items()

@@ -76,6 +76,7 @@ class TruncatedNormal(
         distant intervals.
     """
 
+    exponential_family = True
     #: A loc is far outside where the density falls, nearly exponentially, from a bound.
     floors: ClassVar = {"scale": 1, "loc": 100}
     moving = ("low", "high")

@@ -70,6 +70,7 @@ class VonMises(
         drawn to 0 by 2π times the probability beyond; entropy ``log(2π I₀(κ)) − κ A``.
     """
 
+    exponential_family = True
     #: Across ±π a loc has room to go on.
     floors: ClassVar = {"concentration": -2, "loc": 1}
 
