@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastscore.variance.tails import HEAVY
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -108,6 +110,13 @@ def advice(estimate: Estimate) -> str:
             lines.append(
                 f"It raises the variance of {worse} entries: compare with baseline={other}."
             )
+    heavy = int((estimate.flat_stderr_error > HEAVY).sum())
+    if heavy:
+        lines.append(
+            f"The standard errors of {heavy} entries are themselves off by a tenth or more, since "
+            "f times the score has heavy tails: intervals may be too short. Draw more, or from "
+            "proposals that reach these tails."
+        )
     if estimate.nonfinite:
         lines.append(f"f was NaN or infinite at {estimate.nonfinite:,} samples.")
     if estimate.importance is not None:

@@ -43,6 +43,10 @@ class Transformed(Estimate):
         return self._base.value_stderr
 
     @property
+    def _stderr_error(self) -> np.ndarray:
+        return self._base._stderr_error
+
+    @property
     def importance(self) -> Diagnostics | None:
         """What the importance weights tell, None if there are none."""
         return self._base.importance

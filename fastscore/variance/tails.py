@@ -1,0 +1,34 @@
+"""How far to trust a standard error: the error of it, which heavy tails make large."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastscore.engine.moments import Moments
+from fastscore.variance.baselines import Solution
+
+#: A relative error of the standard error from which on intervals may be too short: at 0.1 the
+#: terms have an excess kurtosis of n/25, and as a rule are skewed.
+HEAVY = 0.1
+
+
+def error_of_stderr(moments: Moments, solution: Solution, chosen: np.ndarray) -> np.ndarray:
+    """Relative standard errors of standard errors, by the spread over folds; NaN if not known.
+
+    The variance of ``F − b S`` is estimated in each fold for itself: half of the relative error of
+    their mean is that of its root.  Of normal terms it is ``1/√(2 n)``.
+    """
+    folds, units = len(moments.sums), moments.units[:, None]
+    b = solution.coefficients
+    if folds < 3 or b.shape != (folds, chosen.size) or solution.controls is not None:
+        return np.full(chosen.size, np.nan)
+    s, f, ss, fs, ff = np.moveaxis(moments.scores[:, :, chosen], 1, 0)
+    grad = (f - b * s).sum(axis=0) / moments.n
+    # Squares about the gradient, summed over each fold, then less what is expected of its size.
+    squares = ff - 2 * b * fs + b**2 * ss - 2 * grad * (f - b * s) + units * grad**2
+    total = squares.sum(axis=0)
+    spread = np.sum((squares - units / moments.n * total) ** 2, axis=0)
+    spread /= 1 - np.sum((units / moments.n) ** 2)
+    out = np.full(chosen.size, np.nan)
+    np.divide(np.sqrt(spread), 2 * total, out=out, where=total > 0)
+    return out
