@@ -10,6 +10,8 @@ from fastscore.variance.baselines import Solution
 #: A relative error of the standard error from which on intervals may be too short: at 0.1 the
 #: terms have an excess kurtosis of n/25, and as a rule are skewed.
 HEAVY = 0.1
+#: A variance so small a part of the mean squares is rounding.
+_ROUNDING = 1e-12
 
 
 def error_of_stderr(moments: Moments, solution: Solution, chosen: np.ndarray) -> np.ndarray:
@@ -30,5 +32,6 @@ def error_of_stderr(moments: Moments, solution: Solution, chosen: np.ndarray) ->
     spread = np.sum((squares - units / moments.n * total) ** 2, axis=0)
     spread /= 1 - np.sum((units / moments.n) ** 2)
     out = np.full(chosen.size, np.nan)
-    np.divide(np.sqrt(spread), 2 * total, out=out, where=total > 0)
+    left = total > _ROUNDING * (ff + b**2 * ss).sum(axis=0)
+    np.divide(np.sqrt(spread), 2 * total, out=out, where=left)
     return out

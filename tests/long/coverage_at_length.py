@@ -21,13 +21,14 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import discrete
 import gaussian
 import numpy as np
-from cases import Case, flat
+from cases import Case
 from numba import njit
 from scipy import stats
 
@@ -118,18 +119,22 @@ def covered(case: Case, scheme: str, first_seed: int) -> dict[str, np.ndarray]:
         )  # fmt: skip
         for b in baselines:
             one = run if b == run.baseline else run.with_baseline(b)
-            half = stats.t.ppf((1 + LEVEL) / 2, one.dof) * flat(one.grad_stderr)
+            half = quantile(one.dof) * one.flat_stderr
             # Where nothing varies both are 0, up to rounding.
             hits[b][i, 1] = one.flat_stderr_error > HEAVY
             hits[b][i, 0] = np.abs(one.flat - case.grad) <= half + 1e-12 * np.abs(case.grad)
     return {str(b): hit.mean(axis=0) for b, hit in hits.items()}
 
 
+@cache
+def quantile(dof: float) -> float:
+    """Of Student's t."""
+    return float(stats.t.ppf((1 + LEVEL) / 2, dof))
+
+
 def expected(case: Case, baseline: str | None) -> np.ndarray:
     """Coverage by Edgeworth's expansion to 1/n, with Student's quantile."""
-    x = case.p.sample(MANY, rng=99)
-    f = np.array(fs_values(case, x))
-    s = case.p.score(x)[:, -case.grad.size :]
+    f, s = values_and_scores(case)
     b = {
         None: np.zeros(s.shape[1]), "mean": np.full(s.shape[1], f.mean()),
         "optimal": (f @ s**2) / (s**2).sum(axis=0),
@@ -141,11 +146,11 @@ def expected(case: Case, baseline: str | None) -> np.ndarray:
     return np.array([skewness, kurtosis, LEVEL + 2 * z * correction * stats.norm.pdf(z) / N])
 
 
-def fs_values(case: Case, x: np.ndarray) -> list[float]:
-    """f of samples."""
-    if not hasattr(case.f, "py_func"):
-        return list(case.f(x, *case.args))
-    return [case.f(row, *case.args) for row in x]
+@lru_cache(maxsize=1)
+def values_and_scores(case: Case) -> tuple[np.ndarray, np.ndarray]:
+    """Of many samples."""
+    x = case.p.sample(MANY, rng=99)
+    return np.array([case.f(row, *case.args) for row in x]), case.p.score(x)[:, -case.grad.size :]
 
 
 def entry(case: Case, scheme: str, first_seed: int) -> dict[str, Any]:
