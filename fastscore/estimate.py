@@ -208,7 +208,7 @@ class Estimate:
     def stderr_error(self) -> Mapping[str, Any]:
         """Relative standard errors of `grad_stderr` itself, by its spread over folds.
 
-        About ``1/√(2 n)`` unless ``f s`` has heavy tails.  Beyond 0.1 an interval may well cover
+        About ``1/√(2 n)`` unless ``f s`` has heavy tails.  Beyond 0.07 an interval may well cover
         less than it says, and `summary` warns.  NaN where it is not known: of few folds, control
         variates, ratios, and matrix coefficients.
         """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastscore.variance.tails import HEAVY
+from fastscore.variance.tails import heavy
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -110,12 +110,13 @@ def advice(estimate: Estimate) -> str:
             lines.append(
                 f"It raises the variance of {worse} entries: compare with baseline={other}."
             )
-    heavy = int((estimate.flat_stderr_error > HEAVY).sum())
-    if heavy:
+    errors = estimate.flat_stderr_error
+    tailed = heavy(errors, estimate.dof)
+    if tailed.any():
         lines.append(
-            f"The standard errors of {heavy} entries are themselves off by a tenth or more, since "
-            "f times the score has heavy tails: intervals may be too short. Draw more, or from "
-            "proposals that reach these tails."
+            f"The standard errors of {int(tailed.sum())} entries are themselves uncertain by up to "
+            f"{errors[tailed].max():.0%}: f times the score has heavy tails, and intervals may be "
+            "too short. Draw more, or from proposals that reach these tails."
         )
     if estimate.nonfinite:
         lines.append(f"f was NaN or infinite at {estimate.nonfinite:,} samples.")

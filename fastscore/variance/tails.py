@@ -7,11 +7,16 @@ import numpy as np
 from fastscore.engine.moments import Moments
 from fastscore.variance.baselines import Solution
 
-#: A relative error of the standard error from which on intervals may be too short: at 0.1 the
-#: terms have an excess kurtosis of n/25, and as a rule are skewed.
-HEAVY = 0.1
+#: Where the error of a standard error is more than this, and twice that of normal terms, intervals
+#: may be too short: terms have an excess kurtosis of n/50 or more, and as a rule are skewed.
+_HEAVY = 0.07
 #: A variance so small a part of the mean squares is rounding.
 _ROUNDING = 1e-12
+
+
+def heavy(errors: np.ndarray, dof: float) -> np.ndarray:
+    """Which relative errors of standard errors are those of heavy tails."""
+    return np.asarray(errors > max(_HEAVY, np.sqrt(2 / dof)))
 
 
 def error_of_stderr(moments: Moments, solution: Solution, chosen: np.ndarray) -> np.ndarray:
