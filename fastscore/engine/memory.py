@@ -74,6 +74,16 @@ as_shorts = _pointer_to(shorts)
 
 
 @intrinsic
+def address_of(typingctx, base):
+    """The address that a pointer holds."""
+
+    def codegen(context, builder, signature, args):
+        return builder.ptrtoint(args[0], ir.IntType(64))
+
+    return i8(base), codegen
+
+
+@intrinsic
 def line_of(typingctx, base):
     """The first cache line that starts at ``base`` or behind it."""
 
@@ -133,6 +143,21 @@ def below_16(typingctx, draws, threshold, flip, out):
         return builder.zext(ties, long)
 
     return i8(shorts, i8, i8, integers), codegen
+
+
+@intrinsic
+def far_words(typingctx, base):
+    """A bit for each of 16 words, lowest first: whether its top nine bits are all the same."""
+
+    def codegen(context, builder, signature, args):
+        lanes, long = 16, ir.IntType(64)
+        wide = ir.VectorType(long, lanes)
+        read = builder.load(builder.bitcast(args[0], wide.as_pointer()), align=8)
+        moved = builder.add(read, ir.Constant(wide, [2**55] * lanes))
+        far = builder.icmp_unsigned("<", moved, ir.Constant(wide, [2**56] * lanes))
+        return builder.zext(builder.bitcast(far, ir.IntType(lanes)), long)
+
+    return i8(base), codegen
 
 
 @intrinsic
