@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastscore import families
 from fastscore.adaptive import amis, cross_entropy, pmc
-from fastscore.engine.ranking import utilities
+from fastscore.engine.utilities import utilities
 from fastscore.estimate import Estimate
 from fastscore.gradient import Interrupted, gradient
 from fastscore.importance.proposals import Proposals

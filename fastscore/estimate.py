@@ -21,6 +21,7 @@ from fastscore.variance.baselines import Solution, as_baseline, covariance, solv
 from fastscore.variance.controls import solve_with_controls
 from fastscore.variance.joint import solve_jointly
 from fastscore.variance.ratio import solve_ratio
+from fastscore.variance.tails import error_of_stderr
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -222,6 +223,22 @@ class Estimate:
         return self._by_name(self._stderr)
 
     @cached
+    def stderr_error(self) -> Mapping[str, Any]:
+        """Relative standard errors of `grad_stderr` itself, by its spread over folds.
+
+        About ``1/√(2 n)`` unless ``f s`` has heavy tails.  Beyond 0.07 an interval may well cover
+        less than it says, and `summary` warns.  NaN where it is not known: of few folds, control
+        variates, ratios, and matrix coefficients.
+        """
+        return self._by_name(self._stderr_error, scaled=False)
+
+    @cached
+    def _stderr_error(self) -> np.ndarray:
+        if isinstance(self._moments, ExactMoments) or self._reweighted:
+            return np.full(self._chosen.size, np.nan)
+        return error_of_stderr(self._moments.folded, self._solution, self._chosen)
+
+    @cached
     def variance_ratio(self) -> Mapping[str, Any]:
         """What the baseline bought: variance without one over variance with it.
 
@@ -238,6 +255,11 @@ class Estimate:
     def flat_stderr(self) -> np.ndarray:
         """Standard errors of `flat`."""
         return self._stderr.copy()
+
+    @property
+    def flat_stderr_error(self) -> np.ndarray:
+        """Relative standard errors of `flat_stderr`."""
+        return self._stderr_error.copy()
 
     @property
     def flat_variance_ratio(self) -> np.ndarray:

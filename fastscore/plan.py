@@ -120,7 +120,7 @@ class Plan:
         cut, source = self._cut, self._source
         problem = Problem(
             source.family, cut, key_of(self.seed), policy=self._policy, products=products,
-            stride=batch_stride(blocks_of_batch(cut) * cut.block),
+            direct=blocks.GIVEN, stride=batch_stride(blocks_of_batch(cut) * cut.block),
         )  # fmt: skip
         run = RankedRun(problem, first, shaping)
         run.seen = self._seen(source)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastscore.variance.tails import heavy
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -110,6 +112,14 @@ def advice(estimate: Estimate) -> str:
             lines.append(
                 f"It raises the variance of {worse} entries: compare with baseline={other}."
             )
+    errors = estimate.flat_stderr_error
+    tailed = heavy(errors, estimate.dof)
+    if tailed.any():
+        lines.append(
+            f"The standard errors of {int(tailed.sum())} entries are themselves uncertain by up to "
+            f"{errors[tailed].max():.0%}: f times the score has heavy tails, and intervals may be "
+            "too short. Draw more, or from proposals that reach these tails."
+        )
     if estimate.even:
         lines.append(
             f"{estimate.even} of {grads.size} entries have the same score at both samples of a "

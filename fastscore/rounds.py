@@ -79,6 +79,14 @@ class RoundsEstimate(Estimate):
         grad = self.weights @ [one.grad for one in each]
         return Solution(grad, np.sqrt(variance), ratio, each[-1].coefficients)
 
+    @cached
+    def _stderr_error(self) -> np.ndarray:
+        each = [one._solution.stderr**2 for one in self.rounds]
+        parts = self.weights[:, None] ** 2 * each
+        errors = np.sum((parts * [one._stderr_error for one in self.rounds]) ** 2, axis=0)
+        total = parts.sum(axis=0)
+        return np.divide(np.sqrt(errors), total, out=np.full_like(total, np.nan), where=total > 0)
+
     def covariance(self) -> np.ndarray:
         """Covariance matrix of the gradient, of shape (P, P), see `Estimate.covariance`."""
         squares = self.weights**2

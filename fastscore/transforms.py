@@ -9,7 +9,8 @@ import numpy as np
 
 from fastscore.cached import cached
 from fastscore.checks import one_of
-from fastscore.engine.moments import ExactMoments, UnitMoments
+from fastscore.engine.moments import CountedMoments, ExactMoments, Moments
+from fastscore.engine.ranking import RankedMoments
 from fastscore.estimate import CACHED, Estimate
 from fastscore.importance.diagnostics import Diagnostics
 from fastscore.variance.baselines import Solution
@@ -40,6 +41,10 @@ class Transformed(Estimate):
     def value_stderr(self) -> float:
         """Its standard error."""
         return self._base.value_stderr
+
+    @property
+    def _stderr_error(self) -> np.ndarray:
+        return self._base._stderr_error
 
     @property
     def importance(self) -> Diagnostics | None:
@@ -194,11 +199,11 @@ def _check(base: Estimate) -> None:
         raise ValueError(
             "standardized() divides by the spread of f over samples, and none is drawn"
         )
-    if isinstance(base._moments, UnitMoments) or base._moments.n != base._moments.samples:
+    if type(base._moments) not in (Moments, CountedMoments, RankedMoments):
         raise ValueError(
             "standardized() needs independent samples of p, of which each counts alike: the spread "
-            "of f over weighted samples, or over units of several, is another. Estimate with "
-            "neither proposals nor a sampling="
+            "of f over weighted samples, units of several, or parts of f is another. Leave out "
+            "proposals, sampling, control_variates, depends and the like"
         )
     if base.n < 2:
         raise ValueError(f"n={base.n}: a standard deviation takes two samples, draw more")

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from cases import rows, z_of_mean
+from cases import rows, z_of_mean, z_of_variance
 from hypothesis import given
 from hypothesis import strategies as st
 from numba import config, njit
@@ -14,6 +14,7 @@ from scipy import stats
 
 import fastscore as fs
 from fastscore.engine import driver
+from fastscore.engine.utilities import Influence, Ranks
 
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="needs Numba's compiler")
 
@@ -216,6 +217,11 @@ def test_what_cannot_be_standardized(estimate):
         fs.gradient(lambda x: np.full(len(x), 2.5), WIDE, n=10, rng=0).standardized()
     with pytest.raises(ValueError, match="independent samples of p"):
         fs.gradient(squares, WIDE, n=100, rng=0, proposals=WIDE).standardized()
+    with pytest.raises(ValueError, match="units of several"):
+        fs.gradient(squares, WIDE, n=100, rng=0, sampling="antithetic").standardized()
+    parts = fs.Integrand(lambda x: x, depends=np.eye(2, dtype=bool))
+    with pytest.raises(ValueError, match="parts of f"):
+        fs.gradient(parts, WIDE, n=100, rng=0).standardized()
     with pytest.raises(ValueError, match="none is drawn"):
         fs.gradient(first, fs.Bernoulli([0.5]), estimator="exact").standardized()
     with pytest.warns(RuntimeWarning, match="n=1"):
@@ -341,6 +347,31 @@ def test_ranked_fitness_has_another_objective(kind, n, answer):
     assert abs(z_of_mean(runs, 1.0)) > 5
 
 
+@pytest.mark.parametrize("baseline", [None, "optimal"])
+@pytest.mark.parametrize("kind", ["centered ranks", "nes"])
+@pytest.mark.parametrize(
+    ("f", "p"), [(first, fs.Normal([0.3], 1.0)), (first, fs.Poisson([1.5]))], ids=["normal", "ties"]
+)
+def test_errors_of_ranked_fitness(f, p, kind, baseline):
+    """Utilities taken as given would have errors half as large again, or more."""
+    runs = [fs.gradient(ranked(f, kind), p, n=1000, rng=i, baseline=baseline) for i in range(1000)]
+    grad = np.array([e.flat for e in runs])
+    told = np.mean([e.flat_stderr**2 for e in runs], axis=0)
+    # Errors are of order 1/n besides.
+    assert np.all(np.abs(z_of_variance(grad, told)) < LIMIT)
+
+
+def test_influence_is_that_of_pairs():
+    """``h_i = Σ_j s_j (1[f_j > f_i] + ½ 1[j = i])/(n − 1)`` of centered ranks, less its mean."""
+    rng, n = np.random.default_rng(0), 300
+    values, s = rng.standard_normal(n), rng.standard_normal((n, 2))
+    influence = Influence(Ranks(values), fs.utilities(np.arange(n))[::-1], 2)
+    for which in (slice(0, 100), slice(100, n)):
+        influence.add(which, s[which])
+    h = ((values[:, None] < values) + 0.5 * np.eye(n)) @ s / (n - 1)
+    np.testing.assert_allclose(influence.of(slice(5, 50)).T, (h - h.mean(0))[5:50], atol=1e-14)
+
+
 def test_other_baselines_and_products_of_ranked_fitness():
     estimate = fs.gradient(ranked(compiled_squares), WIDE, n=5000, rng=2)
     again = fs.gradient(ranked(compiled_squares), WIDE, n=5000, rng=2, baseline="matrix")
@@ -399,9 +430,13 @@ def test_what_has_no_ranks():
         ({"shaping": "best"}, "shaping='best'"),
         ({"shaping": "nes", "direct": both}, "direct="),
         ({"shaping": "nes", "nonfinite": "propagate"}, "NaN"),
+        ({"shaping": "nes", "depends": [[1]]}, "depends"),
+        ({"shaping": "nes", "conditional": both}, "conditional"),
     ):
         with pytest.raises(ValueError, match=match):
             fs.Integrand(first, **options)
+    with pytest.raises(ValueError, match="leave one of them out"):
+        fs.gradient(ranked(first), STANDARD, sampling="antithetic")
     p = fs.Bernoulli([0.5])
     for options in (
         {"sampling": "counts"}, {"proposals": p}, {"estimator": "exact"},

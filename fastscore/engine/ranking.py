@@ -1,7 +1,7 @@
 """Ranked fitness: f gives way to utilities of its ranks among all n samples.
 
-So all values of f are kept in a first run; a second draws the same samples again, and sums their
-scores by utility.
+So all values of f are kept in a first run.  The same samples are drawn again for what each rank
+does to the utilities of others, and once more to sum their scores by utility.
 """
 
 from __future__ import annotations
@@ -10,91 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from fastscore.cached import cached
-from fastscore.checks import one_of
 from fastscore.engine import blocks, driver, host
 from fastscore.engine.callback import CallbackRun
+from fastscore.engine.draw import draw_block
 from fastscore.engine.launch import CompiledRun
 from fastscore.engine.moments import Moments
 from fastscore.engine.problem import Problem
+from fastscore.engine.utilities import KINDS, Influence, Ranks
 
-
-def _centered(n: int) -> np.ndarray:
-    """½ down to -½; a single value is in the middle."""
-    return np.arange(n)[::-1] / (n - 1) - 0.5 if n > 1 else np.zeros(n)
-
-
-def _nes(n: int) -> np.ndarray:
-    """``max(0, log(n/2 + 1) − log k)/Σ − 1/n`` of rank k = 1, 2, …."""
-    raw = np.maximum(0.0, np.log(n / 2 + 1) - np.log(np.arange(1, n + 1)))
-    return np.asarray(raw / raw.sum() - 1 / n)
-
-
-#: Utilities of n ranks, the best first.
-KINDS: dict[str, Callable[[int], np.ndarray]] = {"centered ranks": _centered, "nes": _nes}
-#: Those that add up to a gradient, where others are averaged.
+#: Utilities that add up to a gradient, where others are averaged.
 _SUMMED = {"nes"}
-
-
-def utilities(values: Any, kind: str = "centered ranks") -> np.ndarray:
-    """Utilities of fitness values by their ranks: the largest value has the largest utility.
-
-    Negate what is to be minimised.
-
-    Parameters
-    ----------
-    values : array_like of shape (n,)
-        Fitness, without NaN.
-    kind : {"centered ranks", "nes"}
-        From ½ down to −½ in equal steps [1]_; or ``max(0, log(n/2 + 1) − log k)/Σ − 1/n`` of the
-        k-th largest, where Σ is the sum of these maxima [2]_.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Of sum 0.  Equal values share the mean of their utilities.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If ``values`` are not real, hold NaN or have another shape, or there is no such kind.
-
-    References
-    ----------
-    .. [1] T. Salimans, J. Ho, X. Chen, S. Sidor and I. Sutskever, Evolution strategies as a
-       scalable alternative to reinforcement learning, arXiv:1703.03864 (2017).
-    .. [2] D. Wierstra, T. Schaul, T. Glasmachers, Y. Sun, J. Peters and J. Schmidhuber, Natural
-       evolution strategies, JMLR 15 (2014).
-
-    Examples
-    --------
-    >>> import fastscore as fs
-    >>> fs.utilities([3.0, 1.0, 7.0])
-    array([ 0. , -0.5,  0.5])
-    """
-    one_of("kind", kind, KINDS)
-    array = np.asarray(values)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"values={values!r} are not real numbers: give an array of them")
-    if array.ndim != 1:
-        raise ValueError(f"values have shape {array.shape}: give one dimension, (n,)")
-    missing = np.isnan(array)
-    if missing.any():
-        raise ValueError(f"values[{missing.argmax()}] is NaN, which has no rank: leave it out")
-    if not array.size:
-        return np.empty(0)
-    order = np.argsort(array, kind="stable")[::-1]
-    ordered = array[order]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    sizes = np.diff(starts, append=array.size)
-    shared = np.add.reduceat(KINDS[kind](array.size), starts) / sizes
-    out = np.empty(array.size)
-    out[order] = np.repeat(shared, sizes)
-    return out
 
 
 class CalledValues(CallbackRun):
@@ -177,12 +106,13 @@ class RankedMoments(Moments):
 
 
 class RankedRun(CallbackRun):
-    """The second run: utilities of what the first one kept.
+    """The last run: utilities of what the first one kept.
 
     Parameters
     ----------
     problem : Problem
-        The same samples as in the first run.
+        The same samples as in the first run, and a direct term that is given: it has mean 0, and
+        makes the error of the gradient that of ``u s`` and of the utilities together.
     first : CalledValues or CompiledValues
         The first run.
     shaping : str
@@ -197,26 +127,56 @@ class RankedRun(CallbackRun):
         self.workers = first.workers
 
     def rounds(self, progress: Callable[[int], None] | None = None) -> None:
-        """Both runs, each of which counts for half."""
+        """All runs; the first and the rest count for half each."""
         n = self.problem.cut.n
         self.first.rounds(None if progress is None else lambda done: progress(done // 2))
         if self.first.failed:
             self.flags[:] = self.first.flags
             return
+        self._rank()
         super().rounds(None if progress is None else lambda done: progress((n + done) // 2))
 
     @cached
-    def _utilities(self) -> np.ndarray:
-        """NaN, to be left out, where f is not finite."""
-        out = np.full_like(self.first.values, np.nan)
-        finite = np.isfinite(self.first.values)
-        scale = finite.sum() if self.shaping in _SUMMED else 1.0
-        out[finite] = scale * utilities(self.first.values[finite], self.shaping)
-        return out
+    def _values(self) -> np.ndarray:
+        """f where it is finite."""
+        return self.first.values[self._finite]
+
+    @cached
+    def _finite(self) -> np.ndarray:
+        return np.isfinite(self.first.values)
+
+    @cached
+    def _places(self) -> np.ndarray:
+        """How many of the samples before each have a finite f, and so a rank."""
+        return np.concatenate([[0], np.cumsum(self._finite)])
+
+    def _rank(self) -> None:
+        """Utilities, and what each sample does to those of others."""
+        cut, family = self.problem.cut, self.problem.family
+        if not self._values.size:
+            return
+        ranks = Ranks(self._values)
+        by_rank = KINDS[self.shaping](self._values.size)
+        by_rank = by_rank * (by_rank.size if self.shaping in _SUMMED else 1)
+        self._utilities = ranks.share(by_rank)
+        self._influence = Influence(ranks, by_rank, family.size)
+        for block in range(cut.blocks):
+            first = block * cut.block
+            which, finite = self._ranked(first, cut.rows_of(block))
+            self._influence.add(which, family.scores_of(draw_block(self.problem, block)[finite]))
+
+    def _ranked(self, first: int, rows: int) -> tuple[slice, np.ndarray]:
+        """Which of those with a rank some samples are, and which of these have one."""
+        which = slice(self._places[first], self._places[first + rows])
+        return which, self._finite[first : first + rows]
 
     def _evaluate(self, workspace: np.ndarray, rows: int, first: int) -> np.ndarray:
-        values = self.problem.columns(workspace)[0]
-        values[:rows] = self._utilities[first : first + rows]
+        values, _, direct = self.problem.columns(workspace)
+        which, finite = self._ranked(first, rows)
+        values[:rows], direct[:, :rows] = np.nan, 0.0  # to be left out
+        if finite.any():
+            values[:rows][finite] = self._utilities[which]
+            direct[:, :rows][:, finite] = self._influence.of(which)
         return values[:rows]
 
     def _reference(self, workspace: np.ndarray, values: np.ndarray, rows: int) -> float:  # noqa: ARG002
@@ -226,5 +186,4 @@ class RankedRun(CallbackRun):
     @property
     def moments(self) -> RankedMoments:
         """The sums, and the values of f."""
-        values = self.first.values
-        return RankedMoments(self.sums, self.reference, values[np.isfinite(values)])
+        return RankedMoments(self.sums, self.reference, self._values)

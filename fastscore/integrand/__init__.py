@@ -14,7 +14,7 @@ from numba.core.dispatcher import Dispatcher
 from fastscore.cached import cached
 from fastscore.checks import one_of
 from fastscore.engine import blocks
-from fastscore.engine.ranking import KINDS as KINDS_OF_SHAPING
+from fastscore.engine.utilities import KINDS as KINDS_OF_SHAPING
 from fastscore.integrand.pointer import is_pointer
 
 Kind = Literal["sample", "batch", "numpy", "c"]
@@ -50,8 +50,9 @@ class Integrand:
         Weigh scores by `utilities` of the ranks of f among all samples, in place of f: no monotone
         transformation of f changes the gradient, which is of another objective, and is reported
         as biased.  That of ``"nes"`` is the sum over samples, as in natural evolution strategies;
-        the value stays the mean of f.  f is evaluated first, and 32 bytes per sample are kept;
-        scores are summed on one thread.  Standard errors take the utilities as given.
+        the value stays the mean of f.  f is evaluated first, and 64 bytes per sample are kept;
+        scores are summed on one thread.  Standard errors are those of a U-statistic: they know
+        that each sample moves the ranks of the others.
     depends : array_like of bool, optional
         Of shape (T, d): f returns T terms, whose sum is its value, and this says on which
         coordinates each depends.  A score entry is then weighted by the terms alone that depend on
@@ -155,6 +156,11 @@ class Integrand:
             raise ValueError(
                 f"shaping={self.shaping!r} puts utilities in the place of f, and "
                 f"direct={self.direct!r} is the derivative of f itself: leave one of them out"
+            )
+        if self.weighs is not None:
+            raise ValueError(
+                f"shaping={self.shaping!r} ranks f as a whole, and {self.weighs} weighs each score "
+                "entry by a part of it: leave one of them out"
             )
         if self.nonfinite == "propagate":
             raise ValueError(
