@@ -353,11 +353,18 @@ def by_coordinate(w, s, coordinate):
     return w[:, coordinate] * s
 
 
-def unit_means(terms, unit):
-    """Means over the draws of each unit; ``unit`` labels samples from 0 on."""
+def unit_means(terms, unit, of_zero=False):
+    """Means over the draws of each unit; ``unit`` labels samples from 0 on.
+
+    Of terms of mean zero, those that cancel are 0: rounding has not, and nothing is to be fitted
+    to it.
+    """
     out = np.zeros((unit.max() + 1, *terms.shape[1:]))
     np.add.at(out, unit, terms)
-    return out / np.bincount(unit).reshape(-1, *[1] * (terms.ndim - 1))
+    out /= np.bincount(unit).reshape(-1, *[1] * (terms.ndim - 1))
+    return (
+        np.where(np.abs(out) > 1e-12 * unit_means(np.abs(terms), unit), out, 0) if of_zero else out
+    )
 
 
 def unit_estimate(f, s, unit, folds, baseline, controls=(), terms=None, level=None):
@@ -376,9 +383,10 @@ def unit_estimate(f, s, unit, folds, baseline, controls=(), terms=None, level=No
             if c.gradient is not None:
                 level = (level.T - c.coefficient * c.h).T
     fitted = [c for c in controls if c.coefficient is None]
-    by_entry = [unit_means(c.of_entries(s), unit) for c in fitted]
-    by_value = [unit_means(c.of_value()[:, None], unit) for c in fitted]
-    f, F, S, level = (unit_means(a, unit) for a in (f, F, s, level))
+    by_entry = [unit_means(c.of_entries(s), unit, of_zero=True) for c in fitted]
+    by_value = [unit_means(c.of_value()[:, None], unit, of_zero=True) for c in fitted]
+    f, F, level = (unit_means(a, unit) for a in (f, F, level))
+    S = unit_means(s, unit, of_zero=True)
     terms = controlled_terms(level, F, S, by_entry, folds, baseline)
     value = controlled_terms(f, f[:, None], np.zeros((len(f), 1)), by_value, folds, None)[:, 0]
     stderr = standard_error(terms)

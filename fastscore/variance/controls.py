@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fastscore.engine.blocks import HEADER, SUM_W
 from fastscore.engine.moments import UnitMoments, sums_of_others
 from fastscore.engine.products import Products
 from fastscore.engine.units import layout
@@ -40,11 +41,12 @@ def solve_with_controls(
     given = np.where(np.isnan(sums.given), 0.0, sums.given)
     if moments.n < 2 and not given.any():
         return solve(moments, baseline, chosen, direct, _no_products)
-    start = solve(moments, baseline, chosen, direct, _no_products)
+    left = _less_given(moments, sums, chosen)
+    start = solve(left, baseline, chosen, direct, _no_products)
     b = np.append(start.coefficients, np.zeros((len(start.coefficients), 1)), axis=1)
     beta = np.broadcast_to(given, sums.control.shape).copy()
     if moments.n > 1:
-        means = moments.means_of_others if baseline == "optimal" else None
+        means = left.means_of_others if baseline == "optimal" else None
         _fit(b, beta, sums, moments.n - moments.units, means)
     grad, variance = _gradient(sums, b, beta, moments.n)
     grad[-1] += moments.reference
@@ -56,6 +58,26 @@ def solve_with_controls(
         grad[:-1], stderr[:-1], ratio, b[:, :-1], value=float(grad[-1]),
         value_stderr=float(stderr[-1]), controls=beta,
     )  # fmt: skip
+
+
+def _less_given(moments: UnitMoments, sums: ControlSums, chosen: np.ndarray) -> UnitMoments:
+    """What given coefficients a leave of F; and of f where h goes by the score, ``f − a h``.
+
+    Baselines are chosen by these: that of ``f − a h`` may be anywhere but at the mean of f.
+    """
+    functions = moments.scheme.functions
+    scored = slice(moments.scheme.known - functions.by_score, moments.scheme.known)
+    a = np.where(np.isnan(sums.given), 0.0, sums.given)
+    if not a.any():
+        return moments
+    scores = moments.scores.copy()
+    scores[:, :, chosen] = sums.without_given().own[:, :, :-1]
+    means = functions.means[len(functions) - functions.by_score :]
+    h = sums.control[:, -1, scored] + means * moments.weights[:, None]
+    out = moments.sums.copy()
+    out[:, SUM_W] -= h @ a[scored]
+    out[:, HEADER : HEADER + scores[0].size] = scores.reshape(len(out), -1)
+    return replace(moments, sums=out)
 
 
 def _no_products() -> Products:

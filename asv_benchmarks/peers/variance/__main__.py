@@ -66,9 +66,15 @@ def measured(
     return found
 
 
+def wide_console() -> Console:
+    """One that breaks no rows where the output is no terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=130)
+
+
 def main() -> None:
     """Run the comparison and show it."""
-    options, console = arguments(), Console()
+    options, console = arguments(), wide_console()
     refusals = Refusals()
     found = measured(options, refusals, Console(stderr=True))
     if options.json is not None:

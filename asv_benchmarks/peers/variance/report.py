@@ -26,7 +26,9 @@ def cases(found: Sequence[Measured]) -> Iterator[tuple[list[Measured], list[Meas
 
 def number(x: float) -> str:
     """Three digits."""
-    return "∞" if np.isinf(x) else f"{x:,.0f}" if x >= 100 else f"{x:.3g}"
+    if x > 1e6:
+        return "∞" if np.isinf(x) else "> 10⁶"
+    return f"{x:,.0f}" if x >= 100 else f"{x:.3g}"
 
 
 def print_table(found: Sequence[Measured], console: Console) -> None:
