@@ -138,6 +138,22 @@ def test_polynomial_of_a_quadratic_is_the_quadratic(p, given):
     assert not controls.score
 
 
+@pytest.mark.parametrize("d", [1, 2, 7, 12, 32, 48, 49, 70])
+def test_values_of_a_full_hessian_in_many_coordinates(d):
+    """By columns, of six rows at a time, and beyond 48 by rows."""
+    rng = np.random.default_rng(d)
+    half, g = rng.normal(size=(d, d)), rng.normal(size=d)
+    p = fs.Normal(rng.normal(size=d), rng.uniform(0.5, 2, d))
+    hessian = half + half.T
+    controls = prepared(DeltaMethod(g, hessian), p, lambda X: np.ones(len(X)))
+    x = p.sample(1001, rng=1)
+    y = x - p.mean
+    expected = 1 + y @ g + np.sum(y @ half * y, axis=1)
+    size = np.abs(y) @ np.abs(g) + np.sum(np.abs(y) @ np.abs(hessian) * np.abs(y), axis=1)
+    error = np.abs(values_of(controls, 0, p, x) - expected)
+    assert np.all(error <= 1e-14 * (1 + size))
+
+
 @pytest.mark.parametrize("name", ["scale", "scale_tril", "precision", "low rank"])
 def test_a_diagonal_hessian_is_that_matrix(name):
     p, curves = GAUSSIANS[name], np.diag(HESSIAN)

@@ -181,7 +181,7 @@ def prepare(
             score = True
         elif isinstance(control, DeltaMethod):
             expanded = control.expanded(name, p, lambda x: evaluate(_bare(integrand), args, x))
-            quadratic = Integrand(expanded.function, kind="sample")
+            quadratic = Integrand(expanded.function, kind=expanded.kind)
             rows.append(
                 (quadratic, expanded.args, expanded.mean, expanded.gradient, control.coefficient)
             )
