@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from fastscore import families
 from fastscore.adaptive import amis, cross_entropy, pmc
+from fastscore.engine.ranking import utilities
 from fastscore.estimate import Estimate
 from fastscore.gradient import Interrupted, gradient
 from fastscore.importance.proposals import Proposals
 from fastscore.integrand import Integrand
 from fastscore.reservoir import Reservoir
+from fastscore.variance.control_variates import ControlVariate
+from fastscore.variance.delta_method import DeltaMethod
+from fastscore.variance.estimators import Enumerate
+from fastscore.variance.sampling import Sobol, Stratified, WithoutReplacement
 
 if TYPE_CHECKING:
     from fastscore import draw
@@ -42,14 +47,21 @@ def __dir__() -> list[str]:
 
 __all__ = [
     *families.__all__,
+    "ControlVariate",
+    "DeltaMethod",
+    "Enumerate",
     "Estimate",
     "Integrand",
     "Interrupted",
     "Proposals",
     "Reservoir",
+    "Sobol",
+    "Stratified",
+    "WithoutReplacement",
     "amis",
     "cross_entropy",
     "draw",
     "gradient",
     "pmc",
+    "utilities",
 ]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from fastscore.cached import cached
-from fastscore.engine.moments import ExactMoments, Moments, UnitMoments
+from fastscore.engine.moments import ExactMoments, ImportanceMoments, Moments, UnitMoments
 from fastscore.engine.products import FOR_BASELINE, FOR_COVARIANCE, Products
 from fastscore.families import Family
 from fastscore.families._moving import ByParameter
@@ -18,6 +18,7 @@ from fastscore.importance.diagnostics import Diagnostics
 from fastscore.pictures import pyplot
 from fastscore.variance.baselines import Solution, as_baseline, covariance, solve
 from fastscore.variance.controls import solve_with_controls
+from fastscore.variance.joint import solve_jointly
 from fastscore.variance.ratio import solve_ratio
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Estimate:
         replay: Callable[[int], Products | None] | None,
         biased: Sequence[str] = (),
         partial: tuple[int, ...] = (),
-        detailed: Callable[[], UnitMoments] | None = None,
+        detailed: Callable[[], ImportanceMoments] | None = None,
     ) -> None:
         self._p = p
         self._wrt = wrt
@@ -139,29 +140,37 @@ class Estimate:
     @cached
     def _reweighted(self) -> Callable[..., Solution] | None:
         """How to solve where the value needs it too: as a ratio, or with control variates."""
-        mixture = self._moments.mixture if isinstance(self._moments, UnitMoments) else None
-        if mixture is not None and mixture.normalized:
+        scheme = self._moments.scheme if isinstance(self._moments, UnitMoments) else None
+        if scheme is not None and scheme.normalized:
             return solve_ratio
-        if mixture is not None and mixture.control_columns:
+        if scheme is not None and scheme.control_columns:
             return solve_with_controls
         return None
 
     @cached
     def _solution(self) -> Solution:
         if self._reweighted:
+            if self.baseline == "matrix" and isinstance(self._moments, UnitMoments):
+                products = self._with_products(FOR_BASELINE)
+                return solve_jointly(self._moments, products, self._chosen, self._direct)
             return self._reweighted(self._moments, self.baseline, self._chosen, self._direct)
         solution = solve(
             self._moments, self.baseline, self._chosen, self._direct,
             lambda: self._with_products(FOR_BASELINE),
         )  # fmt: skip
-        scale = self._moments.scale if isinstance(self._moments, UnitMoments) else 1.0
+        scale = self._moments.scale if isinstance(self._moments, ImportanceMoments) else 1.0
         if scale == 1:
             return solution
         return replace(solution, grad=solution.grad * scale, stderr=solution.stderr * scale)
 
+    @property
+    def _stderr(self) -> np.ndarray:
+        """Standard errors of the gradient, apart for those which take longer."""
+        return self._solution.stderr
+
     def _with_products(self, wanted: int) -> Products:
         """Products of scores: those kept, or of the same samples run again."""
-        if isinstance(self._moments, UnitMoments) and self._moments.extreme:
+        if isinstance(self._moments, ImportanceMoments) and self._moments.extreme:
             raise ValueError(
                 "the importance weights are too extreme for products of scores, which "
                 "baseline='matrix' and covariance() need: bring the proposals nearer to p"
@@ -192,7 +201,7 @@ class Estimate:
     @cached
     def grad_stderr(self) -> Mapping[str, Any]:
         """Standard errors of `grad`; NaN for a single sample, or unit of proposals."""
-        return self._by_name(self._solution.stderr)
+        return self._by_name(self._stderr)
 
     @cached
     def variance_ratio(self) -> Mapping[str, Any]:
@@ -210,7 +219,7 @@ class Estimate:
     @property
     def flat_stderr(self) -> np.ndarray:
         """Standard errors of `flat`."""
-        return self._solution.stderr.copy()
+        return self._stderr.copy()
 
     @property
     def flat_variance_ratio(self) -> np.ndarray:
@@ -243,7 +252,7 @@ class Estimate:
     @cached
     def importance(self) -> Diagnostics | None:
         """What the importance weights tell, None if there are none."""
-        if not isinstance(self._moments, UnitMoments):
+        if not isinstance(self._moments, ImportanceMoments):
             return None
         return Diagnostics(
             self._moments, self._solution.coefficients, self._chosen, self._partial,
@@ -275,7 +284,7 @@ class Estimate:
         ValueError
             If ``level`` is not between 0 and 1.
         """
-        half = self._quantile(level) * self._solution.stderr
+        half = self._quantile(level) * self._stderr
         low, high = (self._by_name(self._solution.grad + sign * half) for sign in (-1, 1))
         return ByParameter(self._p, {name: (low[name], high[name]) for name in self._wrt})
 
@@ -300,9 +309,60 @@ class Estimate:
         drawn, and f evaluated, once more.
         """
         other = object.__new__(Estimate)
-        kept = {k: v for k, v in self.__dict__.items() if k not in _CACHED}
+        kept = {k: v for k, v in self.__dict__.items() if k not in CACHED}
         other.__dict__.update(kept, baseline=as_baseline(baseline))
         return other
+
+    def clipped(self, norm: float, *, per: Literal["norm", "coordinate"] = "norm") -> Estimate:
+        """The gradient cut to a length, as `flat` has it: a biased estimate, and labelled so.
+
+        It is so whether or not this one was too long: had others been, their mean is off.
+
+        Parameters
+        ----------
+        norm : float
+            The greatest length, to which a longer gradient is scaled, or size of an entry.
+        per : {"norm", "coordinate"}
+            Whether the whole gradient is scaled, or each entry cut for itself.
+
+        Returns
+        -------
+        Estimate
+            With the same value.  Standard errors are by the delta method, which is blind to how
+            near a gradient is to being clipped: of a clipped entry they are 0.  Those of a scaled
+            gradient are from `covariance`, for which the samples are drawn once more when they are
+            asked for; where it cannot be had, bounds that allow for any correlation.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``norm`` is not positive, or ``per`` unknown.
+        """
+        from fastscore.transforms import Clipped
+
+        return Clipped(self, norm, per)
+
+    def standardized(self) -> Estimate:
+        """With standardized advantages, ``Σ (f_i − f̄) s_i / (n sd(f))``: biased, and labelled so.
+
+        Mean and standard deviation (about ``n − 1``) are of these samples, at no cost.
+
+        Returns
+        -------
+        Estimate
+            With the same value.  Standard errors, by the delta method, know of the error of the
+            standard deviation; they come from the folds alone, with one degree of freedom less
+            than there are folds, which are ten at most.
+
+        Raises
+        ------
+        ValueError
+            If f does not vary, or there are not several independent samples of p: with proposals,
+            other samplings or exact sums.
+        """
+        from fastscore.transforms import Standardized
+
+        return Standardized(self)
 
     @property
     def dimension(self) -> int:
@@ -355,7 +415,7 @@ class Estimate:
         """
         if ax is None:
             _, ax = pyplot().subplots(layout="constrained")
-        half = self._quantile(level) * self._solution.stderr
+        half = self._quantile(level) * self._stderr
         for name, at in self._slices.items():
             ax.errorbar(
                 np.arange(at.start, at.stop) - at.start, self._solution.grad[at], half[at],
@@ -368,4 +428,5 @@ class Estimate:
         return ax
 
 
-_CACHED = {name for name, value in vars(Estimate).items() if isinstance(value, cached)}
+#: Attributes to forget where a copy of an estimate changes.
+CACHED = {name for name, value in vars(Estimate).items() if isinstance(value, cached)}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastscore.engine.given import GivenRun
-from fastscore.engine.moments import UnitMoments
+from fastscore.engine.moments import ImportanceMoments
 from fastscore.engine.products import FOR_BASELINE, NO_PRODUCTS, Products
 from fastscore.estimate import Estimate, entries_of
 from fastscore.families import Family
@@ -50,9 +50,9 @@ def estimate_given(
         made.rounds()
         return made
 
-    def detailed() -> UnitMoments:
+    def detailed() -> ImportanceMoments:
         moments = run(NO_PRODUCTS, details=True).moments
-        assert isinstance(moments, UnitMoments)
+        assert isinstance(moments, ImportanceMoments)
         return moments
 
     def replay(wanted: int) -> Products | None:

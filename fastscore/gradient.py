@@ -6,14 +6,16 @@ import dataclasses
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from types import NoneType
 from typing import Any
 
 import numpy as np
 
 from fastscore.checks import count
 from fastscore.engine import blocks, driver
+from fastscore.engine.distinct import DistinctRun
 from fastscore.engine.enumeration import CountedRun
-from fastscore.engine.moments import ExactMoments, Moments, UnitMoments
+from fastscore.engine.moments import ExactMoments, ImportanceMoments, Moments
 from fastscore.engine.products import FOR_BASELINE, NO_PRODUCTS, Products
 from fastscore.engine.run import Run
 from fastscore.engine.streams import seed_of
@@ -27,8 +29,17 @@ from fastscore.integrand import Integrand
 from fastscore.plan import Plan
 from fastscore.progress import progress_bar
 from fastscore.variance.baselines import as_baseline
+from fastscore.variance.control_variates import as_controls, prepare
 from fastscore.variance.estimators import Estimator, Exact, Score, as_estimator
-from fastscore.variance.sampling import Independent, Sampling, as_sampling
+from fastscore.variance.sampling import (
+    Antithetic,
+    Counts,
+    Independent,
+    Orthogonal,
+    Sampling,
+    Stratified,
+    as_sampling,
+)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -48,6 +59,7 @@ def gradient(
     n: int | None = None,
     rng: Any = None,
     baseline: str | float | None = "optimal",
+    control_variates: Any = None,
     sampling: str | Sampling = "iid",
     proposals: Proposals | Family | Sequence[Family] | None = None,
     estimator: str | Estimator = "score",
@@ -134,6 +146,7 @@ def gradient(
     if exact:
         _check_exact(integrand, n=n, rng=rng, sampling=sampling)
     sources = as_proposals(proposals)
+    controls = as_controls(control_variates)
     n = None if n is None else count("n", n)
     if sources is None:
         n = SAMPLES if n is None else n
@@ -142,6 +155,12 @@ def gradient(
     p = p.whole
     threads = None if threads is None else count("threads", threads)
     seed = seed_of(rng)
+
+    _check_sampling(sampling, estimator, integrand)
+    if integrand.shaping is not None:
+        _check_shaping(integrand.shaping, proposals=sources, sampling=sampling, estimator=estimator)
+    if controls:
+        baseline = _check_controls(controls, integrand, baseline, sampling, estimator, sources)
 
     partial: tuple[int, ...] = ()
     if sources is not None:
@@ -154,19 +173,26 @@ def gradient(
         integrand, p, args, n, seed, threads, sources, chosen=entries_of(p, wrt),
         sampling=sampling, estimator=estimator,
     )  # fmt: skip
-    run = plan.run(FOR_BASELINE if baseline == "matrix" else NO_PRODUCTS)
+    if controls:
+        plan = _with_controls(plan, controls, wrt)
+    biased = [] if sources is None else [*sources.bias]
+    biased += ["ranked fitness"] if integrand.shaping is not None else []
+    try:
+        run = plan.run(FOR_BASELINE if baseline == "matrix" else NO_PRODUCTS)
+    except KeyboardInterrupt:  # outcomes are drawn before f is evaluated at them
+        raise Interrupted(None) from None
 
     def replay(wanted: int) -> Products | None:
-        if isinstance(run, CountedRun):
+        if isinstance(run, CountedRun | DistinctRun):
             return run.products_by_counts()
         again = plan.samples(wanted)
         again.rounds()
         return again.products
 
-    def detailed() -> UnitMoments:
+    def detailed() -> ImportanceMoments:
         again = dataclasses.replace(plan, details=True).samples(NO_PRODUCTS)
         again.rounds()
-        assert isinstance(again.moments, UnitMoments)
+        assert isinstance(again.moments, ImportanceMoments)
         return again.moments
 
     def estimate(stopped: str, moments: Moments | ExactMoments) -> Estimate:
@@ -176,7 +202,7 @@ def gradient(
             direct=integrand.direct is not None, stopped=stopped, threads=run.workers,
             seconds=time.perf_counter() - start, products=run.products,
             replay=None if stopped == "interrupted" else replay,
-            biased=[] if sources is None else sources.bias, partial=partial,
+            biased=biased, partial=partial,
             detailed=None if stopped == "interrupted" else detailed,
         )  # fmt: skip
 
@@ -193,7 +219,7 @@ def gradient(
     if exact:
         return estimate("enumerated", moments)
     if moments.n == 1:
-        unit = "one sample" if sources is None else "one unit of proposals"
+        unit = "one sample" if moments.samples == 1 else f"one unit of {moments.samples} samples"
         warnings.warn(
             f"n={moments.samples}: no standard error can be estimated from {unit}, and no "
             "baseline used",
@@ -228,6 +254,63 @@ def _with_pilot(
         raise Interrupted(None) from None
 
 
+def _with_controls(plan: Plan, controls: tuple[Any, ...], wrt: tuple[str, ...]) -> Plan:
+    """A plan with control variates."""
+
+    def values(h: Integrand, args: tuple[Any, ...], x: np.ndarray) -> np.ndarray:
+        return evaluate(dataclasses.replace(plan, integrand=h, args=args), x)
+
+    prepared = prepare(controls, plan.integrand, plan.p, wrt, plan.args, plan.seed, values)
+    return dataclasses.replace(plan, functions=plan.control_functions(prepared))
+
+
+def _check_sampling(sampling: Sampling, estimator: Estimator, integrand: Integrand) -> None:
+    """Refuse what does not go with samples that depend on each other."""
+    if isinstance(sampling, (Independent, Counts)):
+        return
+    if not isinstance(estimator, Score):
+        raise ValueError(
+            f"estimator={estimator!r} takes no sampling={sampling.word!r}: leave it out"
+        )
+    if integrand.nonfinite == "omit":
+        raise ValueError(
+            f"nonfinite='omit' does not go with sampling={sampling.word!r}, whose samples make up "
+            "for each other: let f return what such samples are to count, or take 'raise'"
+        )
+
+
+def _check_controls(
+    controls: tuple[Any, ...], integrand: Integrand, baseline: Any, sampling: Sampling,
+    estimator: Estimator, sources: Proposals | None,
+) -> Any:  # fmt: skip
+    """Refuse what does not go with control variates; the baseline that they ask for."""
+    for name, value, kinds in (
+        ("sampling", sampling, (Independent, Antithetic, Orthogonal, Stratified)),
+        ("estimator", estimator, (Score,)),
+    ):  # fmt: skip
+        if not isinstance(value, kinds):
+            raise ValueError(f"control_variates do not go with {name}={value!r}: leave one out")
+    if integrand.nonfinite == "omit":
+        raise ValueError(
+            "nonfinite='omit' does not go with control variates, whose means are not those given "
+            "a finite f: let f return what such samples are to count, or take 'raise'"
+        )
+    if integrand.shaping is not None:
+        raise ValueError(
+            f"control_variates do not go with shaping={integrand.shaping!r}: leave one out"
+        )
+    if sources is not None and sources.self_normalized:
+        raise ValueError("control_variates do not go with self_normalized=True: leave one out")
+    if not any(isinstance(control, str) for control in controls):
+        return baseline
+    if baseline not in ("optimal", "matrix"):
+        raise ValueError(
+            f"baseline={baseline!r} would be ignored: the control variate 'score' regresses on "
+            "the whole score, as baseline='matrix' does"
+        )
+    return "matrix"
+
+
 def _check_proposals(
     proposals: Proposals,
     integrand: Integrand,
@@ -249,9 +332,19 @@ def _check_proposals(
         )
     if baseline == "matrix" and (proposals.controls or proposals.self_normalized):
         raise ValueError(
-            "baseline='matrix' goes neither with control variates nor with self_normalized: take "
-            "'optimal'"
+            "baseline='matrix' goes neither with control variates of proposals nor with "
+            "self_normalized: take 'optimal'"
         )
+
+
+def _check_shaping(shaping: str, **options: Any) -> None:
+    """Refuse what has no ranks among independent samples of p."""
+    for name, value in options.items():
+        if not isinstance(value, (NoneType, Independent, Score)):
+            raise ValueError(
+                f"shaping={shaping!r} ranks f among independent samples of p, which "
+                f"{name}={value!r} does not draw: leave one of them out"
+            )
 
 
 def _check_exact(integrand: Integrand, *, n: Any, rng: Any, sampling: Sampling) -> None:
@@ -290,19 +383,22 @@ def _raise_again(
 ) -> None:
     """Call f on a failed block from Python, so that it raises its own exception."""
     batch = integrand.resolve(args) == "batch"
+    terms = () if integrand.depends is None else integrand.depends.shape[:1]
     for t in range(1 if batch else count):
         rows = x if batch else rows_of(x, t)
         try:
             if batch:
-                integrand.f(rows, np.empty(count), *args)
+                integrand.f(rows, np.empty((count, *terms)), *args)
+            elif terms:
+                integrand.f(rows, np.empty(terms), *args)
             else:
                 integrand.f(rows, *args)
         except Exception as error:
             error.add_note(f"raised by f at sample {first + t}, x = {shown(rows)}")
             raise
     raise RuntimeError(
-        f"f or its direct term failed between samples {first} and {first + count - 1} in compiled "
-        "code, and f does not when called again: look at direct, or is f not pure?"
+        f"f, direct or conditional failed between samples {first} and {first + count - 1} in "
+        "compiled code, and f does not when called again: look at the others, or is f not pure?"
     )
 
 
@@ -311,7 +407,7 @@ def _check_moments(moments: Moments | ExactMoments) -> None:
     if moments.n == 0:
         raise ValueError("f is not finite at any sample: nothing is left to estimate from")
     if (
-        isinstance(moments, UnitMoments)
+        isinstance(moments, ImportanceMoments)
         and moments.mixture.normalized
         and not moments.weights.any()
     ):
@@ -322,7 +418,7 @@ def _check_moments(moments: Moments | ExactMoments) -> None:
     if moments.nonfinite == 0 and not moments.finite:
         raise ValueError(
             "the sums of f² s² are not finite although f is: f is too large for float64 "
-            "(rescale it), or the direct term is NaN or infinite"
+            "(rescale it), or the direct term or conditional is NaN or infinite"
         )
 
 

@@ -9,26 +9,35 @@ from typing import Any
 import numpy as np
 
 from fastscore.cached import cached
-from fastscore.engine import blocks
-from fastscore.engine.callback import CallbackRun, blocks_of_batch
+from fastscore.engine import blocks, driver
+from fastscore.engine.callback import CallbackRun, blocks_of_batch, call_f
+from fastscore.engine.control_functions import NO_FUNCTIONS, ControlFunctions
+from fastscore.engine.distinct import DistinctRun
+from fastscore.engine.draw import draw_samples
 from fastscore.engine.enumeration import MOST_OUTCOMES, CountedRun, Evaluation, ExactRun
 from fastscore.engine.host import prange_is_safe
 from fastscore.engine.launch import CompiledRun, FoldsRun
-from fastscore.engine.mixture import Mixture
 from fastscore.engine.problem import Problem
 from fastscore.engine.products import NO_PRODUCTS
+from fastscore.engine.ranking import CalledValues, CompiledValues, RankedRun
 from fastscore.engine.run import Run
+from fastscore.engine.scheme import Scheme, cut_of
 from fastscore.engine.streams import key_of
-from fastscore.engine.tiles import Tiling, batch_stride, tiling
+from fastscore.engine.tiles import Tiling, batch_stride, stride_of, tiling
+from fastscore.engine.top import TopRun
+from fastscore.engine.weighting import Weighting
 from fastscore.families import Family
-from fastscore.families._family import Source
-from fastscore.importance.proposals import Proposals, cut_of
+from fastscore.families._family import Source, tiles_of
+from fastscore.importance.proposals import Proposals
 from fastscore.integrand import POLICIES, Integrand
 from fastscore.integrand.arguments import Arguments
 from fastscore.integrand.compiled import compile_direct, compile_f, compile_pointer
 from fastscore.integrand.pointer import c_function
-from fastscore.variance.estimators import Estimator, Exact, Score
-from fastscore.variance.sampling import Counts, Independent, Sampling
+from fastscore.variance.control_variates import Controls
+from fastscore.variance.estimators import Enumerate, Estimator, Exact, Score
+from fastscore.variance.patterns import pattern_of
+from fastscore.variance.sampling import Counts, Independent, Sampling, WithoutReplacement
+from fastscore.variance.terms import check_depends, owners_and_groups, reach
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,8 @@ class Plan:
         Threads at most.
     sampling, estimator : Sampling, Estimator
         How samples are drawn, and what is averaged.
+    functions : ControlFunctions
+        Control variates.
     """
 
     integrand: Integrand
@@ -68,22 +79,44 @@ class Plan:
     chosen: np.ndarray | None = None
     sampling: Sampling = field(default_factory=Independent)
     estimator: Estimator = field(default_factory=Score)
+    functions: ControlFunctions = NO_FUNCTIONS
 
     def run(self, products: int) -> Run:
         """What the estimator and the sampling ask for."""
+        self._check_weights()
         if isinstance(self.estimator, Exact):
             return self.exact()
+        if isinstance(self.estimator, Enumerate) and self.estimator.top is not None:
+            return self.top(self.estimator.top)
+        if isinstance(self.sampling, WithoutReplacement):
+            return self.distinct(self.sampling.size)
         if isinstance(self.sampling, Counts):
             return self.counts()
-        if not isinstance(self.sampling, Independent) or not isinstance(self.estimator, Score):
-            raise NotImplementedError(f"{self.sampling} with {self.estimator}")
         return self.samples(products)
 
     def samples(self, products: int) -> Run:
         """By samples, with products of scores if these are wanted."""
+        if self.integrand.shaping is not None:
+            return self._ranked(self.integrand.shaping, products)
         return self._called(products) if self._kind == "numpy" else self._compiled(products)
 
-    def _called(self, products: int) -> Run:
+    def _ranked(self, shaping: str, products: int) -> RankedRun:
+        """By utilities of the ranks of f."""
+        called = self._kind == "numpy"
+        first: Any = (
+            self._called(NO_PRODUCTS, CalledValues) if called
+            else self._compiled(NO_PRODUCTS, CompiledValues)
+        )  # fmt: skip
+        cut, source = self._cut, self._source
+        problem = Problem(
+            source.family, cut, key_of(self.seed), policy=self._policy, products=products,
+            stride=batch_stride(blocks_of_batch(cut) * cut.block),
+        )  # fmt: skip
+        run = RankedRun(problem, first, shaping)
+        run.seen = self._seen(source)
+        return run
+
+    def _called(self, products: int, made: type[CallbackRun] = CallbackRun) -> CallbackRun:
         """f is called from Python."""
         cut, direct, mixture = self._cut, self.integrand.direct, self._mixture
         source = self._source
@@ -92,40 +125,126 @@ class Plan:
             source.family, cut, key_of(self.seed), policy=self._policy, products=products,
             direct=blocks.NONE if direct is None else blocks.GIVEN, mixture=mixture,
             stride=batch_stride(blocks_of_batch(cut, draws) * cut.block * draws),
+            weighting=self._weighting(blocks.GIVEN),
         )  # fmt: skip
         f, _, _ = self._f(source)
-        seen = self._seen(source)
-        run = CallbackRun(
-            problem, f, None if direct is None else lambda x: direct(seen(x), *self.args)
-        )
+        seen, conditional = self._seen(source), self.integrand.conditional
+        run = made(
+            problem, f, None if direct is None else lambda x: direct(seen(x), *self.args),
+            f if conditional is None else lambda x: conditional(seen(x), *self.args),
+        )  # fmt: skip
         run.seen = seen
         return run
 
-    def _compiled(self, products: int) -> Run:
+    def _compiled(self, products: int, made: type[CompiledRun] | None = None) -> CompiledRun:
         """f is called from the kernels."""
         source, direct, threads = self._source, self.integrand.direct, self.threads
         f, arguments, functions = self._f(source)
+        weighting, conditional = None, self.integrand.conditional
+        if self.integrand.depends is not None:
+            weighting, f = self._weighting(f), blocks.NONE
+        elif conditional is not None:
+            functions.append(self._written(conditional, self.p.d, arguments, source))
+            weighting = self._weighting(functions[-1].address)
         if direct is not None:
-            functions.append(
-                compile_direct(
-                    direct, self._kind, self.p.size, self.p.form, arguments,
-                    forward=source.kernel is not None,
-                )
-            )  # fmt: skip
+            functions.append(self._written(direct, self.p.size, arguments, source))
         problem = Problem(
             source.family, self._cut, key_of(self.seed), policy=self._policy, products=products,
             f=f, direct=blocks.NONE if direct is None else functions[-1].address,
             args=arguments, functions=functions, mixture=self._mixture,
             stride=None if self._mixture is None else batch_stride(self._cut.rows),
+            weighting=weighting,
         )  # fmt: skip
         if (
             any(getattr(function, "parallel", False) for function in functions)
             and not prange_is_safe()
         ):
             threads = 1  # its own parallel regions may be entered by one thread at a time only
-        run = (CompiledRun if products == NO_PRODUCTS else FoldsRun)(problem, threads)
+        made = made or (CompiledRun if products == NO_PRODUCTS else FoldsRun)
+        run = made(problem, threads)
         run.seen = self._seen(source)
         return run
+
+    def control_functions(self, controls: Controls) -> ControlFunctions:
+        """Control variates as the run takes them: those multiplied by scores come last."""
+        compiled = [
+            replace(self, integrand=h, args=args)._f(self._source) for h, args in controls.functions
+        ]
+        if self._kind != "numpy" and any(callable(function) for function, _, _ in compiled):
+            raise TypeError(
+                "a control variate is a plain Python function, and f is compiled: decorate it "
+                "with @numba.njit, too"
+            )
+        order = np.argsort(controls.scored, kind="stable")
+        return ControlFunctions(
+            functions=tuple(compiled[j][0] for j in order),
+            arguments=tuple(compiled[j][1] for j in order),
+            means=controls.means[order],
+            gradients=np.nan_to_num(controls.gradients[controls.scored]),
+            coefficients=controls.coefficients[order],
+            by_value=controls.score,
+            kept=tuple(compiled),
+        )
+
+    def _written(self, function: Any, size: int, arguments: Arguments, source: Source) -> Any:
+        """The tile kernel of a jitted function that writes so many numbers."""
+        forward = source.kernel is not None
+        return compile_direct(function, self._kind, size, self.p.form, arguments, forward)
+
+    def _weighting(self, evaluate: int) -> Weighting | None:
+        """Weights of score entries, whose terms are evaluated at that address."""
+        integrand, p = self.integrand, self.p
+        if integrand.weighs is None:
+            return None
+        owners, groups = owners_and_groups(p, integrand.weighs)
+        summed = integrand.depends is not None
+        reached = reach(integrand.depends, groups) if summed else np.eye(p.d, dtype=bool)
+        return Weighting(reached, owners, p.index, p.size, evaluate=evaluate, summed=summed)
+
+    def _check_weights(self) -> None:
+        """Refuse what does not go with weights of score entries, and a wrong ``depends``."""
+        integrand = self.integrand
+        if integrand.weighs is None:
+            return
+        for name, value, plain in (
+            ("proposals", self.proposals, None), ("sampling", self.sampling, Independent()),
+            ("estimator", self.estimator, Score()),
+        ):  # fmt: skip
+            if value != plain:
+                raise ValueError(
+                    f"{integrand.weighs} goes with independent samples of p itself, not with "
+                    f"{name}={value!r}: leave one of them out"
+                )
+        if integrand.depends is None or str(self.p.form) in integrand.holds_for:
+            return
+        _, groups = owners_and_groups(self.p, "depends")
+        reached, source = reach(integrand.depends, groups), self._source
+        assert self.n is not None
+        check_depends(
+            reached, groups, lambda count: draw_samples(source.family, count, 0),
+            self._terms_at(source), self.n,
+        )  # fmt: skip
+        integrand.holds_for.add(str(self.p.form))
+
+    def _terms_at(self, source: Source) -> Callable[[np.ndarray], np.ndarray]:
+        """The terms of f, (rows, T), at samples of the source."""
+        f, arguments, functions = self._f(source)
+        terms = len(self.integrand.depends)
+        if self._kind == "numpy":
+            return lambda x: call_f("f", f, x, (len(x), terms), 0)
+
+        def at(x: np.ndarray) -> np.ndarray:
+            out = np.empty((len(x), terms))
+            columns = np.empty((terms, stride_of(x.shape[1])))
+            for rows, tile in tiles_of(x):
+                write = len(rows), x.shape[1], columns.shape[1], arguments.words
+                if driver.write_terms(f, tile, columns.ravel(), *write) != 0:
+                    return np.full((len(x), terms), np.nan)  # the run will tell
+                out[rows] = columns[:, : len(rows)].T
+            return out
+
+        at.kept = functions  # type: ignore[attr-defined]
+        return at
 
     def counts(self) -> CountedRun:
         """By how often each outcome of a small support came."""
@@ -136,8 +255,43 @@ class Plan:
         """By all outcomes of a small support."""
         return ExactRun(**self._outcomes("estimator='exact'"))
 
+    def top(self, top: int) -> TopRun:
+        """By the most probable outcomes of a small support, and samples of the others."""
+        option = f"estimator=Enumerate(top={top})"
+        if not isinstance(self.sampling, Independent | Counts):
+            raise ValueError(
+                f"sampling={self.sampling!r} does not go with {option}, whose samples are "
+                "independent: leave one of them out"
+            )
+        self._refuse_to_omit(option)
+        assert self.n is not None
+        return TopRun(top, self.n, self.seed, **self._outcomes(option))
+
+    def distinct(self, size: int) -> DistinctRun:
+        """By sets of distinct outcomes of a small support."""
+        option = f"sampling=WithoutReplacement(size={size})"
+        if not isinstance(self.estimator, Score):
+            raise ValueError(
+                f"estimator={self.estimator!r} does not go with {option}: leave one of them out"
+            )
+        self._refuse_to_omit(option)
+        assert self.n is not None
+        return DistinctRun(size, self.n, self.seed, **self._outcomes(option))
+
+    def _refuse_to_omit(self, option: str) -> None:
+        if self.integrand.nonfinite == "omit":
+            raise ValueError(
+                f"nonfinite='omit' does not go with {option}, where outcomes do not weigh the "
+                "same: let f return what such outcomes are to count, or take 'raise'"
+            )
+
     def evaluation(self, x: np.ndarray) -> Evaluation:
         """f at given samples (n, d), whose values its rounds leave in ``values``."""
+        if self.integrand.weighs is not None:
+            raise ValueError(
+                f"{self.integrand.weighs} goes with independent samples of p itself, not with "
+                "proposals: leave it out, and let f return one value"
+            )
         f, arguments, functions = self._f(Source(self.p))
         run = Evaluation(self.p, x, f=f, args=arguments, policy=self._policy, functions=functions)
         run.seen = self.p.form.seen
@@ -175,23 +329,29 @@ class Plan:
         return POLICIES[self.integrand.nonfinite]
 
     @cached
-    def _mixture_and_units(self) -> tuple[Mixture | None, int]:
-        if self.proposals is None:
-            assert self.n is not None
+    def _scheme_and_units(self) -> tuple[Scheme | None, int]:
+        """How the samples of a unit come about, None if each is one, and how many units."""
+        if self.proposals is not None:
+            mixture, units = self.proposals.mixture(self.p, self.n)
+            return replace(
+                mixture, detailed=self.details, chosen=self.chosen, functions=self.functions
+            ), units
+        assert self.n is not None
+        if isinstance(self.sampling, Independent) and not self.functions:
             return None, self.n
-        mixture, units = self.proposals.mixture(self.p, self.n)
-        return replace(mixture, details=self.details, chosen=self.chosen), units
+        pattern = pattern_of(self.sampling, self._source.family, self.functions)
+        return pattern, -(-self.n // pattern.draws)
 
     @property
-    def _mixture(self) -> Mixture | None:
-        return self._mixture_and_units[0]
+    def _mixture(self) -> Scheme | None:
+        return self._scheme_and_units[0]
 
     @property
     def _cut(self) -> Tiling:
-        mixture, units = self._mixture_and_units
-        if mixture is None:
+        scheme, units = self._scheme_and_units
+        if scheme is None:
             return tiling(units, self.p.d, self.p.size)
-        return cut_of(mixture, units)
+        return cut_of(scheme, units)
 
     def _f(self, source: Source) -> tuple[Any, Any, list[Any]]:
         """f as an address, its arguments, and what must be kept alive; or a callable of X."""
@@ -208,7 +368,11 @@ class Plan:
             )
         else:
             arguments = Arguments(args)
-            function = compile_f(integrand.f, kind, form, arguments, forward)
+            if integrand.depends is None:
+                function = compile_f(integrand.f, kind, form, arguments, forward)
+            else:
+                terms = len(integrand.depends)
+                function = compile_direct(integrand.f, kind, terms, form, arguments, forward)
         if source.kernel is not None:
             arguments = arguments.led_by(source.kernel.address, source.params_at)
         return function.address, arguments, [function, source]

@@ -57,7 +57,8 @@ def estimate_table(estimate: Estimate, most: int) -> Table:
 def footer(estimate: Estimate) -> str:
     """What the numbers rest on, in a line."""
     if estimate.exact:
-        return f"exact: all {estimate.n:,} possible outcomes enumerated"
+        biased = "" if estimate.bias == "none" else f", biased: {estimate.bias}"
+        return f"exact: all {estimate.n:,} possible outcomes enumerated{biased}"
     parts = [f"n = {estimate.n:,}", f"baseline {estimate.baseline!r}"]
     if estimate.seed is not None:
         parts.append(f"seed {estimate.seed}")
@@ -77,7 +78,8 @@ def footer(estimate: Estimate) -> str:
 def advice(estimate: Estimate) -> str:
     """Plain words on how far to trust an estimate."""
     if estimate.exact and not estimate.nonfinite:
-        return "Summed over all outcomes, not sampled: standard errors are zero."
+        told = "" if estimate.bias == "none" else f" Bias: {estimate.bias}."
+        return f"Summed over all outcomes, not sampled: standard errors are zero.{told}"
     grads, stderrs = estimate.flat, estimate.flat_stderr
     ratios = estimate.flat_variance_ratio
     unit = "outcome" if estimate.exact else "sample"

@@ -415,7 +415,12 @@ class Reservoir:
 
 
 def refuse_direct(integrand: Integrand, owner: str) -> None:
-    """Raise where f depends on θ itself, or need not be finite."""
+    """Raise where f depends on θ itself, need not be finite, or is to be ranked."""
+    if integrand.shaping is not None:
+        raise ValueError(
+            f"shaping={integrand.shaping!r} does not go with {owner}: ranks are those of "
+            "independent samples of p, in `gradient`"
+        )
     if integrand.direct is not None:
         raise ValueError(f"{owner} takes no direct term: leave it out")
     if integrand.nonfinite == "omit":

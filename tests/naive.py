@@ -132,7 +132,7 @@ def coefficients(f, F, s, folds, baseline, direct=False, weights=None):
 
 def weighted_mean(f, weights):
     """0 if there is none."""
-    return f.sum() / weights.sum() if weights.any() else 0.0
+    return f.sum(axis=0) / weights.sum() if weights.any() else 0.0
 
 
 def shrunk_optimum(F, s, mean, pooled):
@@ -316,6 +316,116 @@ def unit_terms(units, folds, baseline, self_normalized=False):
         direct=True, weights=units.W,
     )  # fmt: skip
     return units.F - b * units.S
+
+
+# --- units of several draws: pairs, sets, strata, replicates; and control variates ---
+
+
+@dataclass(frozen=True)
+class Control:
+    """A function h with known mean, at n samples.
+
+    With the gradient of its mean, (P,), the control of entry k is ``h s_k − ∂_k E h``; without,
+    and for the value, it is ``h − E h``.  A coefficient that is None is fitted.
+    """
+
+    h: np.ndarray
+    mean: float
+    gradient: np.ndarray | None = None
+    coefficient: float | None = None
+
+    def of_value(self):
+        """Of shape (n,)."""
+        return self.h - self.mean
+
+    def of_entries(self, s):
+        """Of shape (n, P)."""
+        if self.gradient is None:
+            return np.repeat(self.of_value()[:, None], s.shape[1], axis=1)
+        return self.h[:, None] * s - self.gradient
+
+
+def by_coordinate(w, s, coordinate):
+    """``w_c(j) s_j``, which Rao-Blackwellization puts in place of ``f s_j``.
+
+    The weights w (n, d) are of coordinates, ``coordinate`` says which one each score is of.
+    """
+    return w[:, coordinate] * s
+
+
+def unit_means(terms, unit):
+    """Means over the draws of each unit; ``unit`` labels samples from 0 on."""
+    out = np.zeros((unit.max() + 1, *terms.shape[1:]))
+    np.add.at(out, unit, terms)
+    return out / np.bincount(unit).reshape(-1, *[1] * (terms.ndim - 1))
+
+
+def unit_estimate(f, s, unit, folds, baseline, controls=(), terms=None, level=None):
+    """From samples in independent units; ``folds`` labels units.
+
+    ``terms`` (n, P) stand in place of ``f s``.  A baseline "mean" is that of ``level`` over the
+    other folds: of f, or of weights by entry, (n, P).  A control whose coefficient a is given
+    leaves ``f − a (h − E h)`` of f; where it goes by the score, the level of ``f − a h``.
+    """
+    F = f[:, None] * s if terms is None else terms
+    without = standard_error(unit_means(F, unit))
+    level = f if level is None else level
+    for c in controls:
+        if c.coefficient is not None:
+            f, F = f - c.coefficient * c.of_value(), F - c.coefficient * c.of_entries(s)
+            if c.gradient is not None:
+                level = (level.T - c.coefficient * c.h).T
+    fitted = [c for c in controls if c.coefficient is None]
+    by_entry = [unit_means(c.of_entries(s), unit) for c in fitted]
+    by_value = [unit_means(c.of_value()[:, None], unit) for c in fitted]
+    f, F, S, level = (unit_means(a, unit) for a in (f, F, s, level))
+    terms = controlled_terms(level, F, S, by_entry, folds, baseline)
+    value = controlled_terms(f, f[:, None], np.zeros((len(f), 1)), by_value, folds, None)[:, 0]
+    stderr = standard_error(terms)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = without**2 / stderr**2
+    return Estimate(value.mean(), standard_error(value), terms.mean(0), stderr, ratio)
+
+
+def controlled_terms(level, F, S, controls, folds, baseline):
+    """``F_u − b_{−k} S_u − β_{−k} c_u``, of shape (U, P), from controls each of that shape.
+
+    The optimal b is that of what the controls leave of F and of S; β regresses ``F − b S``.
+    """
+    if baseline == "matrix" and len(F) > 1:
+        if controls:
+            raise ValueError("the matrix baseline does not go with controls")
+        return matrix_terms(level, F, S, folds)
+    joint = baseline == "optimal" and len(controls) > 0
+    b = coefficients(level, F, S, folds, "mean" if joint else baseline, direct=True)
+    terms = F - b * S
+    for k in np.unique(folds) if controls else ():
+        others = folds != k
+        if others.sum() <= 10:
+            continue
+        for j in range(F.shape[1]):
+            F_j, S_j, c = F[:, j], S[:, j], np.stack([c[:, j] for c in controls], axis=1)
+            slope = b[~others, j][0]
+            if joint:
+                slope = controlled_optimum(F_j[others], S_j[others], c[others], slope)
+            rest = F_j - slope * S_j
+            beta = shrunk_regression(rest[others, None], c[others])[0]
+            terms[~others, j] = (rest - c @ beta)[~others]
+    return terms
+
+
+def controlled_optimum(F, S, c, mean):
+    """The shrunk slope of F on S beside controls; the mean where they leave nothing of S."""
+    c = centred(c)
+    size = np.sqrt(np.sum(c**2, axis=0))
+    c = c / np.where(size > 0, size, 1)
+
+    def rest(a):
+        return centred(a) - c @ np.linalg.lstsq(c, centred(a), rcond=1e-5)[0]
+
+    if np.sum(rest(S) ** 2) <= 1e-13 * np.sum(S**2):
+        return mean
+    return shrunk_optimum(rest(F)[:, None], rest(S)[:, None], mean, pooled=False)[0]
 
 
 # --- random streams, in Python's integers ---

@@ -58,11 +58,13 @@ class PeerProcess:
         Seconds from the start of the process until it is ready: imports, for the most part.
     """
 
+    worker = "asv_benchmarks.peers.worker"
+
     def __init__(self, peer: Peer, threads: int) -> None:
         self.peer, self.threads = peer, threads
         start = time.perf_counter()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "asv_benchmarks.peers.worker", peer.solvers],
+            [sys.executable, "-m", self.worker, peer.solvers],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(threads),
         )  # fmt: skip
         restrict(self.process.pid, threads)
@@ -75,7 +77,10 @@ class PeerProcess:
 
     def ask(self, workload: str, size: int, n: int, seed: int) -> dict[str, Any]:
         """Return the seconds of a call, those of the turn's first, and the gradient."""
-        question = {"workload": workload, "size": size, "n": n, "seed": seed}
+        return self.asked(workload=workload, size=size, n=n, seed=seed)
+
+    def asked(self, **question: object) -> dict[str, Any]:
+        """Return the answer to any question."""
         print(
             json.dumps({**question, "threads": self.threads}), file=self.process.stdin, flush=True
         )

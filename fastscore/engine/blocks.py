@@ -32,6 +32,14 @@ from fastscore.engine.memory import (
 from fastscore.engine.normals import SCRATCH
 from fastscore.engine.products import NO_PRODUCTS, add_products
 from fastscore.engine.streams import STATE_WORDS, seed_stream
+from fastscore.engine.terms import (
+    COLUMNS,
+    NATURAL_AT,
+    TERMS,
+    WEIGHTS,
+    add_weighted_scores,
+    evaluate_terms,
+)
 
 #: sample(params, stream, scratch, x, rows, d, stride): fill a tile.
 SAMPLE = types.void(floats, words, floats, floats, i8, i8, i8)
@@ -69,13 +77,15 @@ evaluate_tile = native_caller(INTEGRAND)
 
 #: The table: addresses of kernels, addresses of data, key of the streams, shapes, policy, the
 #: row of the workspace's columns at which the tile starts, which products to add up, the table of
-#: the proposals (see ``units``), and how many columns these need.
-TABLE = 23
+#: the proposals (see ``units``), that of weights for each score column (see ``terms``), and how
+#: many columns either needs.
+TABLE = 24
 (SAMPLE_AT, F_AT, ACCUMULATE_AT, FINISH_AT, SCORE_AT, DIRECT_AT, PARAMS_AT, INDEX_AT, ARGS_AT,
  KEY_0, KEY_1, D, STRIDE, TILE, CHUNK, BLOCK, N, SIZE, POLICY, ROW,
- PRODUCTS, MIXTURE_AT, MORE) = range(TABLE)  # fmt: skip
-#: In place of an address: there is no such kernel; Python has put its result there.
-NONE, GIVEN = 0, -1
+ PRODUCTS, MIXTURE_AT, WEIGHTS_AT, MORE) = range(TABLE)  # fmt: skip
+#: In place of an address: there is no such kernel; Python has put its result there; of a direct
+#: term, that the columns are only those of weighted scores.
+NONE, GIVEN, WEIGHTED = 0, -1, -2
 #: What to do with a non-finite f.
 RAISE, PROPAGATE, OMIT = range(3)
 
@@ -159,6 +169,12 @@ def _panels_of(table, workspace):
 
 
 @plain
+def terms_of(table, workspace):
+    """Columns of the terms behind a column to work in; behind them natural scores."""
+    return offset(workspace, columns_of(table) + table[STRIDE] + table[ROW])
+
+
+@plain
 def start_stream(table, workspace, block):
     """Seed a worker's stream for a block."""
     seed_stream(stream_of(workspace), np.uint64(table[KEY_0]), np.uint64(table[KEY_1]), block)
@@ -192,11 +208,19 @@ def evaluate(table, workspace, rows, stop):
         if stop[0] != 0:
             return start, STOPPED
         count = min(table[CHUNK], rows - start)
-        status = evaluate_tile(
-            table[F_AT],
-            (offset(x, start), offset(out, start), count, table[D], table[STRIDE],
-             as_integers(table[ARGS_AT])),
-        )  # fmt: skip
+        status = 0
+        if table[F_AT] != NONE:
+            status = evaluate_tile(
+                table[F_AT],
+                (offset(x, start), offset(out, start), count, table[D], table[STRIDE],
+                 as_integers(table[ARGS_AT])),
+            )  # fmt: skip
+        if status == 0 and table[WEIGHTS_AT] != NONE:
+            status = evaluate_terms(
+                as_integers(table[WEIGHTS_AT]), offset(x, start), offset(out, start),
+                offset(terms_of(table, workspace), start), count, table[D], table[STRIDE],
+                as_integers(table[ARGS_AT]),
+            )  # fmt: skip
         if status != 0:
             return start, RAISED
     return rows, 0
@@ -235,6 +259,9 @@ def _screen(table, workspace, rows, first, slot):
                 _move(x, table[D], stride, t, kept)
                 if table[DIRECT_AT] == GIVEN:
                     _move(direct, table[SIZE], stride, t, kept)
+                if table[WEIGHTS_AT] != NONE:
+                    terms = as_integers(table[WEIGHTS_AT])[TERMS]
+                    _move(terms_of(table, workspace), terms, stride, t, kept)
             kept += 1
     return kept
 
@@ -304,22 +331,50 @@ def write_scores(table, workspace, rows):
 
 
 @plain
+def _write_weighted(table, workspace, rows, sums):
+    """Score columns, and, added to the direct ones, these times their weights: so w becomes 0."""
+    stride, size, weights = table[STRIDE], table[SIZE], as_integers(table[WEIGHTS_AT])
+    s, terms = scores_of(table, workspace), terms_of(table, workspace)
+    natural = offset(terms, weights[TERMS] * stride)
+    if weights[NATURAL_AT] == NONE:
+        write_scores(table, workspace, rows)
+    else:
+        clear(s, size, stride, rows)
+        clear(natural, weights[COLUMNS], stride, rows)
+        score_tile(
+            table[SCORE_AT],
+            (as_floats(table[PARAMS_AT]), x_of(table, workspace), rows, table[D], stride,
+             as_integers(weights[NATURAL_AT]), natural),
+        )  # fmt: skip
+    add_weighted_scores(
+        weights, offset(terms, -stride), terms, s, natural, direct_of(table, workspace), stride,
+        rows, offset(sums, 5 * size),
+    )  # fmt: skip
+    clear(w_of(table, workspace), 1, stride, rows)
+
+
+@plain
 def _contract(table, workspace, rows, sums):
     """The general way: score columns, direct columns if there are any, then five sums of each."""
     stride, size = table[STRIDE], table[SIZE]
     x, s, direct = x_of(table, workspace), scores_of(table, workspace), direct_of(table, workspace)
-    write_scores(table, workspace, rows)
+    if table[WEIGHTS_AT] == NONE:
+        write_scores(table, workspace, rows)
     w, ww = vector(w_of(table, workspace), rows), vector(ww_of(table, workspace), rows)
     if table[DIRECT_AT] == NONE:
         for j in range(size):
             five_sums(vector(offset(s, j * stride), rows), w, ww, rows, sums, size, j)
         return 0
-    if table[DIRECT_AT] != GIVEN:
+    if table[DIRECT_AT] == WEIGHTED:
+        clear(direct, size, stride, rows)
+    elif table[DIRECT_AT] != GIVEN:
         status = evaluate_tile(
             table[DIRECT_AT], (x, direct, rows, table[D], stride, as_integers(table[ARGS_AT]))
         )
         if status != 0:
             return RAISED
+    if table[WEIGHTS_AT] != NONE:
+        _write_weighted(table, workspace, rows, sums)
     for j in range(size):
         five_sums_with_direct(
             vector(offset(s, j * stride), rows), vector(offset(direct, j * stride), rows),
@@ -389,7 +444,8 @@ def run_block(table, workspace, reference, block, stop, slot, products):
 
     Returns why not all, or 0.
     """
-    for j in range(HEADER + 5 * table[SIZE]):
+    weights = 0 if table[WEIGHTS_AT] == NONE else as_integers(table[WEIGHTS_AT])[WEIGHTS]
+    for j in range(HEADER + 5 * table[SIZE] + weights):
         slot[j] = 0.0
     start_stream(table, workspace, block)
     first, last = bounds(table, block)

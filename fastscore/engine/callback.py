@@ -12,6 +12,7 @@ from fastscore.engine.launch import reference_value
 from fastscore.engine.problem import Problem
 from fastscore.engine.run import Run
 from fastscore.engine.tiles import Tiling
+from fastscore.engine.units.layout import IMPORTANCE
 
 #: Elements of a batch: large enough to hide Python's overhead, small enough for the cache.
 _BATCH_ELEMENTS = 2**17
@@ -34,6 +35,8 @@ class CallbackRun(Run):
         ``f(X) -> (rows,)``.
     direct : callable or None
         ``direct(X) -> (rows, P)``.
+    terms : callable or None
+        ``terms(X) -> (rows, T)``, what weights are sums of; if f is their sum f is not called.
     """
 
     def __init__(
@@ -41,10 +44,12 @@ class CallbackRun(Run):
         problem: Problem,
         f: Callable[[np.ndarray], Any],
         direct: Callable[[np.ndarray], Any] | None,
+        terms: Callable[[np.ndarray], Any] | None = None,
     ) -> None:
         super().__init__(problem)
         self.f = f
         self.direct = direct
+        self.terms = terms
 
     def rounds(self, progress: Callable[[int], None] | None = None) -> None:
         """Run all blocks, a batch of whole blocks at a time."""
@@ -80,7 +85,7 @@ class CallbackRun(Run):
     def _reference(self, workspace: np.ndarray, values: np.ndarray, rows: int) -> float:
         """What is subtracted from f, from some values of the first batch, of ``rows`` samples."""
         problem = self.problem
-        if problem.mixture is None:
+        if problem.mixture is None or problem.mixture.pattern != IMPORTANCE:
             return reference_value(values[:_REFERENCE_ROWS])
         log_weights = problem.log_weights(workspace)[:rows][problem.counted(workspace, rows)]
         some = slice(None, None, max(1, len(values) // _REFERENCE_ROWS))  # of all proposals
@@ -98,11 +103,25 @@ class CallbackRun(Run):
         if not every:
             values[:rows] = 0.0
             direct[:, :rows] = 0.0
-        if len(x):
+        weighting = problem.weighting
+        if len(x) and weighting is not None and self.terms is not None:
+            name, terms = "f" if weighting.summed else "conditional", problem.terms(workspace)
+            terms[:, at] = call_f(name, self.terms, x, (len(x), weighting.terms), first).T
+            if weighting.summed:
+                values[at] = terms[:, at].sum(axis=0)
+            if first == 0:
+                weighting.centre(terms[:, at][:, :_REFERENCE_ROWS])
+        if len(x) and not (weighting is not None and weighting.summed):
             values[at] = call_f("f", self.f, x, (len(x),), first)
         if len(x) and self.direct is not None:
             shape = (len(x), problem.family.size)
             direct[:, at] = call_f("direct", self.direct, x, shape, first).T
+        if len(x) and problem.mixture is not None:
+            columns = problem.control_values(workspace)
+            for j, function in enumerate(problem.mixture.functions.functions):
+                if callable(function):
+                    name = f"control_variates[{j}]"
+                    columns[j, at] = call_f(name, function, x, (len(x),), first)
         return np.asarray(values[at])
 
 

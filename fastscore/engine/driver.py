@@ -23,6 +23,7 @@ from fastscore.engine.blocks import (
     absorb_tile,
     bounds,
     evaluate,
+    evaluate_tile,
     finish,
     forward_tile,
     inverse_tile,
@@ -230,6 +231,31 @@ def evaluate_given(table, workspace, rows, stop, flags):
     """f of a tile that Python has filled."""
     _, status = evaluate(table, pointer(workspace), rows, stop)
     flags[STATUS] = status
+
+
+@entry
+def values_of_blocks(table, workspace, first, last, stop, flags, out):
+    """f of all samples of some blocks, without their sums; those not reached stay as they are."""
+    base = pointer(workspace)
+    for block in range(first, last):
+        start_stream(table, base, block)
+        begin, end = bounds(table, block)
+        for start in range(begin, end, table[TILE]):
+            rows = min(table[TILE], end - start)
+            sample(table, base, rows)
+            done, status = evaluate(table, base, rows, stop)
+            for t in range(done):
+                out[start + t] = w_of(table, base)[t]
+            if status != 0:
+                flags[STATUS] = status
+                flags[FAILED] = block
+                return
+
+
+@entry
+def write_terms(address, tile, out, rows, d, stride, args):
+    """What a jitted function writes of a tile into columns; its status."""
+    return evaluate_tile(address, (pointer(tile), pointer(out), rows, d, stride, pointer(args)))
 
 
 @entry

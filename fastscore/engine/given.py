@@ -50,8 +50,9 @@ class GivenRun(Run):
         chosen: np.ndarray | None = None, details: bool = False, products: int = NO_PRODUCTS,
     ) -> None:  # fmt: skip
         mixture = Mixture(
-            family, (family,), np.ones(1), True, heuristic, normalized=normalized, tail=tail,
-            terms_tail=tail, chosen=chosen, details=details,
+            target=family, proposals=(family,), counts=np.ones(1), random=True,
+            heuristic=heuristic, normalized=normalized, tail=tail, terms_tail=tail, chosen=chosen,
+            detailed=details,
         )  # fmt: skip
         cut = unit_tiling(len(x), family.d, 1, mixture.slot)
         stride = batch_stride(cut.block)

@@ -41,6 +41,8 @@ class CompiledRun(Run):
         self.stop = np.zeros(1, np.int64)
         self.workspaces = problem.workspaces(1)
         self.reference, cost = _pilot(problem, self.workspaces[0], self.stop)
+        if problem.weighting is not None:
+            problem.weighting.centre(problem.terms(self.workspaces[0])[:, : _pilot_rows(problem)])
         self.cost = (cost + self._cost_of_sums()) * problem.draws
         self.workers = self._workers(threads)
         self.parallel = self.workers > 1 and host.prange_is_safe()
@@ -181,13 +183,17 @@ class FoldsRun(CompiledRun):
         return work
 
 
+def _pilot_rows(problem: Problem) -> int:
+    return max(1, min(_PILOT_ROWS, problem.cut.n // _PILOT_ROWS))
+
+
 def _pilot(problem: Problem, workspace: np.ndarray, stop: np.ndarray) -> tuple[float, float]:
     """A reference value for f, from a few samples of a stream of its own, and f's cost.
 
     Sums of f with a large offset would cancel, so w = f - reference is summed; the choice of
     the reference cancels out of every result, up to rounding.
     """
-    rows = max(1, min(_PILOT_ROWS, problem.cut.n // _PILOT_ROWS))
+    rows = _pilot_rows(problem)
     if driver.pilot.compilations is None:  # compiled before it is timed
         driver.pilot(problem.table, workspace, 0, stop)
     seconds = np.inf

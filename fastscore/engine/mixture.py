@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,18 +12,16 @@ import numpy as np
 from fastscore.cached import cached
 from fastscore.engine.alias import ENTRY, alias_table
 from fastscore.engine.jit import TileKernel
+from fastscore.engine.scheme import Scheme
 from fastscore.engine.units import layout
-from fastscore.engine.units.block import run_units
 
 
-@dataclass(frozen=True)
-class Mixture:
-    """Whence the samples of a unit come, and what they weigh.
+@dataclass(frozen=True, kw_only=True)
+class Mixture(Scheme):
+    """Proposals, in exact proportion, and what their samples weigh.
 
     Attributes
     ----------
-    target : Family
-        The distribution of the expectation.
     proposals : sequence of Family
         Those that samples are drawn from.
     counts : ndarray
@@ -36,36 +34,30 @@ class Mixture:
         The heuristic's own.
     log_clip : float
         The largest log-weight.
-    controls : int
-        How many proposals have a control column ``q_j/q̄ − 1``.
-    weight_control : bool
-        Whether the unit's weight is one more.
-    normalized : bool
-        Whether sums are to be divided by that of the weights.
-    tail : int
-        How many of the largest weights are kept.
-    terms_tail : int
-        How many of the units' largest terms are kept.
     chosen : ndarray or None
         Score entries whose terms these are, all by default.
-    details : bool
+    detailed : bool
         Whether sums of scores are kept apart for each proposal.
     """
 
-    target: Any
     proposals: Sequence[Any]
     counts: np.ndarray
     random: bool
     heuristic: TileKernel
     options: Sequence[float] = ()
     log_clip: float = math.inf
-    controls: int = 0
-    weight_control: bool = False
-    normalized: bool = False
-    tail: int = 0
-    terms_tail: int = 0
     chosen: np.ndarray | None = None
-    details: bool = False
+    detailed: bool = False
+
+    @property
+    def sources(self) -> int:  # type: ignore[override]
+        """Proposals."""
+        return len(self.proposals)
+
+    @property
+    def details(self) -> bool:
+        """Whether sums of scores are kept apart for each proposal."""
+        return self.detailed
 
     @property
     def draws(self) -> int:
@@ -76,32 +68,6 @@ class Mixture:
     def parts(self) -> int:
         """Proposals for which sums are kept apart."""
         return 1 if self.random else len(self.proposals)
-
-    @property
-    def controlled(self) -> bool:
-        """Whether there are control variates, which know the weights themselves only."""
-        return bool(self.controls or self.weight_control)
-
-    @property
-    def control_columns(self) -> int:
-        """Columns whose products with all sums are kept: the controls, and always the weight."""
-        return self.controls + 1 if self.controlled or self.normalized else 0
-
-    @property
-    def columns(self) -> int:
-        """Columns of a workspace."""
-        return layout.mixture_columns(len(self.proposals), self.target.size, self.controls)
-
-    @property
-    def slot(self) -> int:
-        """Doubles of a slot behind the score's sums."""
-        size, rows = self.target.size, self.control_columns
-        return layout.mixture_slot(self.parts, self.details, size, self.controls, rows)
-
-    @property
-    def log_weight_column(self) -> int:
-        """Of the mixture's columns that of the log-weights."""
-        return len(self.proposals) + 2
 
     @cached
     def own(self) -> np.ndarray:
@@ -126,7 +92,6 @@ class Mixture:
             columns.append(column)
         lists = [np.array(values) for group in groups.values() for values in group]
         return {
-            "draws": self.own,
             "aliases": aliases,
             "samplers": np.array([q.sample_kernel.address for q in self.proposals]),
             "packed": np.array([q.packed_at for q in self.proposals]),
@@ -141,30 +106,18 @@ class Mixture:
             "chosen": np.arange(self.target.size) if self.chosen is None else self.chosen,
         } | {f"list {i}": values for i, values in enumerate(lists)}  # fmt: skip
 
-    @property
-    def _adding(self) -> int:
-        """The target's kernel that adds weighted scores, which knows no shared parameters."""
-        kernel = self.target.add_weighted_kernel
-        return 0 if kernel is None or self.target.shares else int(kernel.address)
-
-    @cached
-    def _base(self) -> np.ndarray:
-        """The table, but for what a problem knows."""
+    def _fields(self) -> Mapping[int, Any]:
         at = {name: array.ctypes.data for name, array in self._arrays.items()}
-        return np.array(
-            [
-                self.draws, at["draws"], self.random, at["aliases"], at["samplers"], at["packed"],
-                len(self.proposals), len(self._arrays["groups"]), at["groups"],
-                self.heuristic.address, at["options"], self.parts, self.controls,
-                self.control_columns - self.controls, 0, 0, self.tail, self._adding,
-                self.details, self.terms_tail, run_units.address, at["chosen"],
-                len(self._arrays["chosen"]),
-            ],
-            dtype=np.int64,
-        )  # fmt: skip
-
-    def table(self, slot: int, tail_at: int) -> np.ndarray:
-        """What the kernels read, given a slot's size and where a workspace has the tail."""
-        table = self._base.copy()
-        table[layout.SLOT], table[layout.TAIL_AT] = slot, tail_at
-        return table
+        return {
+            layout.RANDOM: self.random,
+            layout.ALIAS_AT: at["aliases"],
+            layout.SAMPLERS_AT: at["samplers"],
+            layout.PACKED_AT: at["packed"],
+            layout.PROPOSALS: len(self.proposals),
+            layout.GROUPS: len(self._arrays["groups"]),
+            layout.GROUPS_AT: at["groups"],
+            layout.WEIGH_AT: self.heuristic.address,
+            layout.OPTIONS_AT: at["options"],
+            layout.CHOSEN_AT: at["chosen"],
+            layout.CHOSEN: len(self._arrays["chosen"]),
+        }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -42,6 +43,8 @@ class Moments:
 
     sums: np.ndarray
     reference: float
+    #: Whether a unit is a sample, so that F = V S, and a leave-one-out mean only scales it.
+    of_samples: ClassVar[bool] = True
 
     @property
     def w(self) -> float:
@@ -170,37 +173,26 @@ class ExactMoments:
 
 @dataclass(frozen=True)
 class UnitMoments(Moments):
-    """Sums over units of importance sampling, see ``units``.
+    """Sums over units of several draws, see ``units``.
 
     Attributes
     ----------
-    mixture : Mixture
-        Whence samples come.
-    largest : ndarray
-        The largest log-weights, in descending order.
-    largest_terms : ndarray
-        The largest logarithms of the units' ‖F‖, in descending order.
-    level : float
-        What all weights in ``raw`` are divided by, in steps of 256 bits.
-    raw : ndarray
-        The sums at that level, which neither over- nor underflow.
+    scheme : Scheme
+        How a unit's samples come about.
     """
 
-    mixture: Mixture
-    largest: np.ndarray
-    largest_terms: np.ndarray
-    level: float
-    raw: np.ndarray
+    scheme: Any
+    of_samples: ClassVar[bool] = False
 
     @property
     def size(self) -> int:
         """Entries of the score, P."""
-        return int(self.mixture.target.size)
+        return int(self.scheme.target.size)
 
     @property
     def samples(self) -> int:
         """Samples in all units."""
-        return self.n * self.mixture.draws
+        return self.n * int(self.scheme.draws)
 
     @property
     def scores(self) -> np.ndarray:
@@ -213,18 +205,71 @@ class UnitMoments(Moments):
 
     @property
     def _parts_end(self) -> int:
-        mixture = self.mixture
-        width = 3 + 2 * self.size + mixture.controls
-        return self.sums.shape[1] - mixture.control_columns * width
+        """Where the sums of controls start."""
+        scheme = self.scheme
+        width = 3 + 2 * self.size + scheme.known
+        return self._rows_end - scheme.control_columns * width
+
+    @property
+    def _rows_end(self) -> int:
+        """Where those of controls times scores start."""
+        scheme, by_score = self.scheme, self.scheme.functions.by_score
+        width = layout.of_score_control(scheme.known, by_score)
+        return self.sums.shape[1] - by_score * width * self.size
+
+    def extra(self, which: int) -> np.ndarray:
+        """ΣW, ΣW² or ΣWV of the units of each fold."""
+        return np.asarray(self.sums[:, self._extras + which])
+
+    @cached
+    def controls(self) -> np.ndarray:
+        """Of each control, then the weight and the value, if these are wanted: its sum and those of
+        its products with S, F, V, W and the controls, of shape (folds, C, 1 + 2 P + 2 +
+        controls)."""
+        rows = self.sums[:, self._parts_end : self._rows_end]
+        return rows.reshape(len(self.sums), self.scheme.control_columns, -1)
+
+    @cached
+    def score_controls(self) -> np.ndarray:
+        """Of each control times scores H: its sum and those of its products with S, F, W, controls
+        and the other H of the same entry, of shape (folds, B, 4 + controls + B, P)."""
+        scheme = self.scheme
+        by_score = scheme.functions.by_score
+        width = layout.of_score_control(scheme.known, by_score)
+        return self.sums[:, self._rows_end :].reshape(len(self.sums), by_score, width, self.size)
+
+
+@dataclass(frozen=True)
+class ImportanceMoments(UnitMoments):
+    """The same of importance sampling.
+
+    Attributes
+    ----------
+    largest : ndarray
+        The largest log-weights, in descending order.
+    largest_terms : ndarray
+        The largest logarithms of the units' ‖F‖, in descending order.
+    level : float
+        What all weights in ``raw`` are divided by, in steps of 256 bits.
+    raw : ndarray
+        The sums at that level, which neither over- nor underflow.
+    """
+
+    largest: np.ndarray
+    largest_terms: np.ndarray
+    level: float
+    raw: np.ndarray
+
+    @property
+    def mixture(self) -> Mixture:
+        """Whence samples come."""
+        mixture: Mixture = self.scheme
+        return mixture
 
     @property
     def weights(self) -> np.ndarray:
         """ΣW of each fold."""
         return self.extra(layout.WEIGHT)
-
-    def extra(self, which: int) -> np.ndarray:
-        """ΣW, ΣW² or ΣWV of the units of each fold."""
-        return np.asarray(self.sums[:, self._extras + which])
 
     @cached
     def _parts(self) -> np.ndarray:
@@ -242,13 +287,6 @@ class UnitMoments(Moments):
         P), at level."""
         parts = self._parts[:, :, layout.PART :]
         return parts.reshape(*parts.shape[:2], layout.SUMS, -1)
-
-    @cached
-    def controls(self) -> np.ndarray:
-        """Of each control, the weight last: its sum and those of its products with S, F, V, W and
-        the controls, of shape (folds, C, 1 + 2 P + 2 + controls)."""
-        count = self.mixture.control_columns
-        return self.sums[:, self._parts_end :].reshape(len(self.sums), count, -1)
 
     @property
     def extreme(self) -> bool:

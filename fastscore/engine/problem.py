@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastscore.engine import blocks
 from fastscore.engine.memory import aligned
-from fastscore.engine.mixture import Mixture
 from fastscore.engine.products import NO_PRODUCTS, empty_products, panel_doubles
+from fastscore.engine.scheme import Scheme
 from fastscore.engine.tiles import Tiling, stride_of
+from fastscore.engine.units.layout import IMPORTANCE
+
+if TYPE_CHECKING:
+    from fastscore.engine.weighting import Weighting
 
 
 class Problem:
@@ -38,8 +42,10 @@ class Problem:
         Tile functions of f and direct, kept alive.
     stride : int, optional
         Rows that a workspace's columns hold, that of one tile by default.
-    mixture : Mixture, optional
-        Proposals to sample from; the cut is then of units.
+    mixture : Scheme, optional
+        How the samples of a unit come about; the cut is then of units.
+    weighting : Weighting, optional
+        Weights of score columns in place of f.
     """
 
     def __init__(
@@ -55,7 +61,8 @@ class Problem:
         products: int = NO_PRODUCTS,
         stride: int | None = None,
         functions: Sequence[Any] = (),
-        mixture: Mixture | None = None,
+        mixture: Scheme | None = None,
+        weighting: Weighting | None = None,
     ) -> None:
         self.family = family
         self.cut = cut
@@ -65,6 +72,9 @@ class Problem:
         self.functions = functions
         self.stride = cut.stride if stride is None else stride
         self.mixture = mixture
+        self.weighting = weighting
+        if weighting is not None and direct == blocks.NONE:
+            direct = blocks.WEIGHTED
         accumulate = family.accumulate_kernel
         self.fused = direct == blocks.NONE and not family.shares and mixture is None
         self.fused &= accumulate is not None
@@ -96,6 +106,7 @@ class Problem:
                 0,
                 products,
                 blocks.NONE if self._mixture_table is None else self._mixture_table.ctypes.data,
+                blocks.NONE if weighting is None else weighting.table.ctypes.data,
                 self._more,
             ],
             dtype=np.int64,
@@ -104,7 +115,7 @@ class Problem:
     @property
     def slot(self) -> int:
         """Doubles of one block's sums."""
-        own = 0 if self.mixture is None else self.mixture.slot
+        own = sum(part.slot for part in (self.mixture, self.weighting) if part is not None)
         return blocks.HEADER + 5 * self.family.size + own
 
     @property
@@ -119,8 +130,8 @@ class Problem:
 
     @property
     def _more(self) -> int:
-        """Columns of proposals."""
-        return 0 if self.mixture is None else self.mixture.columns
+        """Columns of proposals, or of weights."""
+        return sum(part.columns for part in (self.mixture, self.weighting) if part is not None)
 
     @property
     def _tail_at(self) -> int:
@@ -155,9 +166,20 @@ class Problem:
         samples = columns[2 : 2 + d].view(self.family.dtype)
         return columns[0], samples, columns[2 + d + size : 2 + d + 2 * size]
 
+    def control_values(self, workspace: np.ndarray) -> np.ndarray:
+        """Columns for values of control functions (J, rows)."""
+        assert self.mixture is not None
+        return self._all_columns(workspace)[self._columns :][self.mixture.value_columns]
+
+    def terms(self, workspace: np.ndarray) -> np.ndarray:
+        """What weights are sums of, (terms, rows), of a workspace."""
+        assert self.weighting is not None
+        first = self._columns + 1
+        return self._all_columns(workspace)[first : first + self.weighting.terms]
+
     def counted(self, workspace: np.ndarray, rows: int) -> np.ndarray:
         """Which samples weigh anything."""
-        if self.mixture is None:
+        if self.mixture is None or self.mixture.pattern != IMPORTANCE:
             return np.ones(rows, dtype=bool)
         return np.asarray(self.log_weights(workspace)[:rows] > -np.inf)
 

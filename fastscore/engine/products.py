@@ -211,13 +211,23 @@ def as_products(sums: np.ndarray, size: int, direct: bool, wanted: int) -> Produ
     return Products(whole, size, wanted)
 
 
+def empty_rows(folds: int, size: int) -> np.ndarray:
+    """Zeroed room for products of rows."""
+    require_room(size)
+    return np.zeros((folds, KINDS, size, size))
+
+
+def add_rows(out: np.ndarray, counts: np.ndarray, s: np.ndarray, f: np.ndarray) -> None:
+    """Add the products of rows of S and F (M, P), which came so many times, to those of a fold."""
+    counted = counts[:, None] * f
+    out[SCORES] += (counts[:, None] * s).T @ s
+    out[TERMS_SCORES] += counted.T @ s
+    out[TERMS] += counted.T @ f
+
+
 def products_of_outcomes(scores: np.ndarray, w: np.ndarray, counts: np.ndarray) -> Products:
     """Products from the scores (M, P) of M outcomes, their w and their counts (folds, M)."""
-    require_room(scores.shape[1])
-    terms = w[:, None] * scores
-    sums = np.zeros((len(counts), KINDS, scores.shape[1], scores.shape[1]))
-    for out, times in zip(sums, counts[:, :, None], strict=True):
-        out[SCORES] = (times * scores).T @ scores
-        out[TERMS_SCORES] = (times * terms).T @ scores
-        out[TERMS] = (times * terms).T @ terms
+    sums = empty_rows(len(counts), scores.shape[1])
+    for out, times in zip(sums, counts, strict=True):
+        add_rows(out, times, scores, w[:, None] * scores)
     return Products(sums, scores.shape[1], FOR_COVARIANCE)

@@ -11,10 +11,10 @@ import numpy as np
 from fastscore.cached import cached
 from fastscore.engine import blocks, driver
 from fastscore.engine.draw import draw_block
-from fastscore.engine.moments import ExactMoments, Moments, UnitMoments
+from fastscore.engine.moments import ExactMoments, ImportanceMoments, Moments, UnitMoments
 from fastscore.engine.problem import Problem
 from fastscore.engine.products import NO_PRODUCTS, Products, as_products
-from fastscore.engine.units.layout import NO_LEVEL
+from fastscore.engine.units.layout import IMPORTANCE, NO_LEVEL
 
 
 class Run(ABC):
@@ -55,8 +55,12 @@ class Run(ABC):
     def moments(self) -> Moments | ExactMoments:
         """The sums, as an estimate takes them."""
         problem, mixture = self.problem, self.problem.mixture
+        if problem.weighting is not None:
+            return problem.weighting.moments(self.sums, self.reference)
         if mixture is None:
             return Moments(self.sums, self.reference)
+        if mixture.pattern != IMPORTANCE:
+            return UnitMoments(_without_odd(self.sums, mixture), self.reference, mixture)
         driver.level(problem.table, self.sums)
         largest, terms = problem.largest(self.workspaces)
         level, sums = float(self.sums[0, blocks.LEVEL]), self.sums
@@ -64,7 +68,7 @@ class Run(ABC):
         if mixture.controlled:
             sums = sums.copy()
             driver.level_to_zero(problem.table, sums)
-        return UnitMoments(sums, self.reference, mixture, largest, terms, level, self.sums)
+        return ImportanceMoments(sums, self.reference, mixture, largest, terms, level, self.sums)
 
     @cached
     def products(self) -> Products | None:
@@ -96,3 +100,13 @@ class Run(ABC):
     def failed(self) -> bool:
         """Whether the run has ended early."""
         return bool(self.flags[driver.STATUS] != 0)
+
+
+def _without_odd(sums: np.ndarray, scheme: Any) -> np.ndarray:
+    """Sums whose S is exactly 0 where a pair's is but for rounding, which no baseline may fit."""
+    if not scheme.odd.size:
+        return sums
+    sums = sums.copy()
+    five = sums[:, blocks.HEADER :][:, : 5 * scheme.target.size].reshape(len(sums), 5, -1)
+    five[:, [[0], [2], [3]], scheme.odd] = 0.0
+    return sums

@@ -77,13 +77,16 @@ def tiling(n: int, d: int, size: int = 0) -> Tiling:
 
 
 @lru_cache(maxsize=256)
-def unit_tiling(units: int, d: int, draws: int, slot: int) -> Tiling:
+def unit_tiling(units: int, d: int, draws: int, slot: int, pattern: int = 0) -> Tiling:
     """Cut units of several draws each, whose block has a slot of so many doubles.
 
     A tile has a row per unit: many, since each draw of a unit has a dozen passes over it; more
-    where a unit is a sample, whose proposal may be drawn at random, and has a part of the rows.
+    where a unit is a sample, whose proposal may be drawn at random, and has a part of the rows; few
+    if the ``pattern`` of the draws needs many columns at a time.
     """
     most = _UNIT_ROWS if draws > 1 else 2 * _UNIT_ROWS
+    if pattern:
+        most = min(most, _TILE_ELEMENTS // pattern // _MULTIPLE * _MULTIPLE)
     rows = max(_MULTIPLE, min(most, _UNIT_ELEMENTS // d // _MULTIPLE * _MULTIPLE))
     samples = max(_BLOCK_ELEMENTS, 4 * slot) // d
     block = -(-max(samples // draws, 1) // rows) * rows

@@ -38,6 +38,11 @@ def _log_density(y, df, inverse, loc, scale, log_scale, constant):
 class ArsinhStudentT(StudentT, scores=3, sample=_sample, score=_score, log_density=_log_density):
     """``y = arsinh x`` of Student's t; see `StudentT`."""
 
+    @property
+    def centre(self) -> np.ndarray | None:
+        """Of y: 0 if x has that, else y is not symmetric."""
+        return None if self._loc.any() else self._loc
+
     def _record(self) -> dict[str, Any]:
         return {**super()._record(), "log_scale": np.log(self._scale.value)}
 

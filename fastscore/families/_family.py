@@ -74,6 +74,9 @@ class Family(ABC):
     #: Whether all entries of the score together span sufficient statistics of a sample.
     exponential_family: bool = False
 
+    #: Whether natural score columns are, parameter by parameter, one of each coordinate.
+    _by_coordinate: bool = False
+
     parameters: Mapping[str, np.ndarray]
     constants: Mapping[str, Any] = MappingProxyType({})
     #: Constants with which the support moves: there is no derivative by them.
@@ -99,6 +102,7 @@ class Family(ABC):
         """
         arrays = {name: checks.parameter(name, value) for name, value in values.items()}
         shape = common_shape({**arrays, **self.constants})
+        self._by_coordinate = True
         self.d = int(np.prod(shape, dtype=int))
         self.parameters = MappingProxyType(arrays)
         self.size = sum(array.size for array in arrays.values())
@@ -143,6 +147,16 @@ class Family(ABC):
         Another one has the same parameters and score, and a kernel that takes its tiles to f.
         """
         return Source(self)
+
+    @property
+    def centre(self) -> np.ndarray | None:
+        """About what the coordinates are symmetric, all at once, (d,); None if they are not."""
+        return None
+
+    @property
+    def spread(self) -> np.ndarray | None:
+        """Standard deviations, (d,), if coordinates are independent and Gaussian; else None."""
+        return None
 
     @property
     def whole(self) -> Family:
@@ -194,6 +208,29 @@ class Family(ABC):
         if name not in moments:
             raise NotImplementedError(f"{type(self).__name__} has no closed form of its {name}")
         return moments[name]
+
+    @property
+    def owners(self) -> np.ndarray:
+        """The coordinate whose distribution each natural score column is by.
+
+        Raises
+        ------
+        ValueError
+            If this is no product of distributions of coordinates, or groups of them.
+        """
+        if not self._by_coordinate:
+            raise ValueError(
+                f"{type(self).__name__} is no product of distributions of its coordinates"
+            )
+        return np.arange(self.index.size) % self.d
+
+    @property
+    def groups(self) -> np.ndarray:
+        """A label of each coordinate, (d,), the same of those that are not independent."""
+        label = np.arange(self.d)
+        for start, stop, _ in self.support_set.ties:
+            label[start:stop] = start
+        return label
 
     @property
     def shares(self) -> bool:

@@ -32,6 +32,8 @@ class LocationScale(Coordinates):
 
     standard: ClassVar[Standard]
     floors: ClassVar = {"scale": 1}
+    #: Whether z has the distribution of −z.
+    symmetric: ClassVar[bool] = True
 
     def __init_subclass__(cls, **functions: Any) -> None:
         """Make the kernels of `Coordinates`."""
@@ -44,6 +46,11 @@ class LocationScale(Coordinates):
             real("loc", loc), positive(type(self).__name__, "scale", scale, log_scale)
         )
         self._loc = loc.value
+
+    @property
+    def centre(self) -> np.ndarray | None:
+        """The locations, of a symmetric family."""
+        return self._loc if self.symmetric else None
 
     def _record(self) -> dict[str, Any]:
         scale, unit = self._scale

@@ -178,6 +178,16 @@ class StandardNormal(Family):
         """Derivatives by the free entries of a parameter, in its shape, and their errors."""
         return values if name == "loc" else self.matrix.shaped(values, scaled=scaled)
 
+    @property
+    def centre(self) -> np.ndarray:
+        """That of z, 0."""
+        return np.zeros(self.d)
+
+    @property
+    def spread(self) -> np.ndarray:
+        """Those of z, 1."""
+        return np.ones(self.d)
+
     def fisher(self) -> Any:
         """Fisher information: ``Σ⁻¹`` by loc, and a block by the matrix."""
         precision, d = self.matrix.precision, self.d

@@ -48,9 +48,24 @@ class Wrapped(Family):
         self.inner.require_score()
 
     @property
+    def centre(self) -> np.ndarray | None:
+        """About what it is symmetric."""
+        return self.inner.centre
+
+    @property
+    def spread(self) -> np.ndarray | None:
+        """Standard deviations, if it is Gaussian."""
+        return self.inner.spread
+
+    @property
     def underflows(self) -> bool:
         """Whether samples may underflow."""
         return self.inner.underflows
+
+    @property
+    def owners(self) -> np.ndarray:
+        """The coordinate whose distribution each natural score column is by."""
+        return self.inner.owners
 
     @property
     def mean(self) -> Any:

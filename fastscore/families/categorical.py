@@ -67,6 +67,11 @@ class Categorical(Weights):
                 on, off = on / self._probs / total, np.broadcast_to(-1 / total, off.shape)
         return packed(self._probs, self._log_probs, on, off)
 
+    @property
+    def owners(self) -> np.ndarray:
+        """Every variable has K columns."""
+        return np.repeat(np.arange(self.d), self.classes)
+
     def _moments(self) -> dict[str, Any]:
         return table_moments(self._probs, np.arange(self.classes))
 

@@ -79,6 +79,11 @@ class FiniteDiscrete(Pushforward):
         self.classes = base.classes
         self.constants = MappingProxyType({"outcomes": self._outcomes})
 
+    @property
+    def owners(self) -> np.ndarray:
+        """As of the base: each coordinate has an image of its own."""
+        return self.base.owners
+
     @cached
     def map_params(self) -> np.ndarray:
         """The table, as its kernels take it."""

@@ -179,6 +179,12 @@ class Joint(Composite):
         part, _, own = name.partition(".")
         return self._parts[part], own
 
+    @property
+    def owners(self) -> np.ndarray:
+        """The parts', side by side."""
+        parts = zip(self.form.parts, self._parts.values(), strict=True)
+        return np.concatenate([part.first + p.owners for part, p in parts])
+
     @cached
     def packed(self) -> np.ndarray:
         """What the kernels read."""
@@ -206,6 +212,16 @@ class Joint(Composite):
             parts.append(Part(name, first, p.d, p.dtype))
             first += p.d
         return Form(self.d, np.float64, tuple(parts))
+
+    @property
+    def centre(self) -> np.ndarray | None:
+        """About what all parts are symmetric."""
+        return _side_by_side([p.centre for p in self._parts.values()])
+
+    @property
+    def spread(self) -> np.ndarray | None:
+        """Standard deviations, if all parts are Gaussian."""
+        return _side_by_side([p.spread for p in self._parts.values()])
 
     @cached
     def source(self) -> Source:
@@ -306,6 +322,12 @@ class Joint(Composite):
 
 def _joint(parts: Mapping[str, Family]) -> Joint:
     return Joint(**parts)
+
+
+def _side_by_side(vectors: list[np.ndarray | None]) -> np.ndarray | None:
+    """One vector of those of all parts, if all have one."""
+    found = [v for v in vectors if v is not None]
+    return np.concatenate(found) if len(found) == len(vectors) else None
 
 
 __all__ = ["Joint"]

@@ -79,6 +79,11 @@ class LowRankMultivariateNormal(Family):
         variance = np.sum(factor**2, axis=1) + diagonal
         return {"mean": loc, "variance": variance, "entropy": entropy}
 
+    @property
+    def centre(self) -> np.ndarray:
+        """The mean."""
+        return self.parameters["loc"]
+
     def fisher(self) -> Any:
         """Fisher information, (P, P).
 

@@ -95,6 +95,11 @@ class Multinomial(Weights):
         rows, self._kept = packed(self._trials, self._probs, rest, self._log_probs, unit)
         return rows
 
+    @property
+    def owners(self) -> np.ndarray:
+        """A column for each count."""
+        return np.arange(self.d)
+
     def _moments(self) -> dict[str, Any]:
         mean = (self._trials[:, None] * self._probs).ravel()
         return {"mean": mean, "variance": mean * self._complements().ravel()}

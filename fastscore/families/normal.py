@@ -115,6 +115,16 @@ class Normal(Family):
         blocks = [[1 / scale**2, 0], [0, 2 * unit**2]]
         return assembled(blocks, self.index.reshape(2, self.d), self.size)
 
+    @property
+    def centre(self) -> np.ndarray:
+        """The means."""
+        return self.packed[: self.d]
+
+    @property
+    def spread(self) -> np.ndarray:
+        """The scales."""
+        return self._scale.value
+
     def _moments(self) -> dict[str, Any]:
         mean, variance = self.packed[: self.d].copy(), self._scale.value**2
         return {"mean": mean, "variance": variance, "entropy": self.d / 2 - self.packed[-1]}

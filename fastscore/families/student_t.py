@@ -88,6 +88,11 @@ class StudentT(Coordinates, scores=3, sample=students, score=_score, log_density
             positive("StudentT", "scale", scale, log_scale),
         )  # fmt: skip
 
+    @property
+    def centre(self) -> np.ndarray | None:
+        """The locations."""
+        return self._loc
+
     def _record(self) -> dict[str, Any]:
         (df, by_df), (scale, by_scale) = self._df, self._scale
         return {

@@ -67,6 +67,11 @@ class Transformed(Pushforward):
         self.inverse_kernel = bijection.inverse_kernel
         self._check()
 
+    @property
+    def owners(self) -> np.ndarray:
+        """As of the base: each coordinate has an image of its own."""
+        return self.base.owners
+
     @cached
     def map_params(self) -> np.ndarray:
         """Constants of T."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastscore.cached import cached
-from fastscore.engine.moments import UnitMoments
+from fastscore.engine.moments import ImportanceMoments
 from fastscore.engine.units.layout import STEP
 from fastscore.importance import psis
 from fastscore.pictures import pyplot
@@ -51,11 +51,11 @@ class Diagnostics:
        sampling, JMLR 25 (2024).
     """
 
-    moments: UnitMoments
+    moments: ImportanceMoments
     coefficients: np.ndarray
     chosen: np.ndarray
     partial: tuple[int, ...]
-    replay: Callable[[], UnitMoments] | None = None
+    replay: Callable[[], ImportanceMoments] | None = None
 
     @property
     def n(self) -> int:
@@ -79,7 +79,7 @@ class Diagnostics:
         return float(total**2 / squares) if squares > 0 else 0.0
 
     @cached
-    def _detailed(self) -> UnitMoments:
+    def _detailed(self) -> ImportanceMoments:
         """Sums of scores for each proposal, for which the samples are run once more."""
         if self.moments.mixture.details:
             return self.moments

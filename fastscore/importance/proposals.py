@@ -14,8 +14,8 @@ from fastscore import checks
 from fastscore.engine.draw import draw_units
 from fastscore.engine.jit import TileKernel
 from fastscore.engine.mixture import Mixture
+from fastscore.engine.scheme import cut_of
 from fastscore.engine.streams import seed_of
-from fastscore.engine.tiles import Tiling, unit_tiling
 from fastscore.families import Family
 from fastscore.families._support import missed_by, uncovered
 from fastscore.importance import heuristics, psis
@@ -294,8 +294,8 @@ class Proposals:
         draws = 1 if random else int(unit.sum())
         members = self.members(p)
         return Mixture(
-            p, members, unit, random, _KERNELS[self.heuristic],
-            options=self._options(len(members)),
+            target=p, proposals=members, counts=unit, random=random,
+            heuristic=_KERNELS[self.heuristic], options=self._options(len(members)),
             log_clip=math.inf if self.clip is None else math.log(self.clip / draws),
             controls=len(members) - 1 if "proposals" in self.controls else 0,
             weight_control="target" in self.controls,
@@ -339,11 +339,6 @@ class Proposals:
         x = draw_units(mixture, cut_of(mixture, units), seed_of(rng))
         own = np.array([-1]) if mixture.random else mixture.own
         return x, np.tile(own, units)
-
-
-def cut_of(mixture: Mixture, units: int) -> Tiling:
-    """Blocks of units."""
-    return unit_tiling(units, mixture.target.d, mixture.draws, mixture.slot)
 
 
 def as_proposals(value: Any) -> Proposals | None:

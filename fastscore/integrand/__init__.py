@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
+import numpy as np
 from numba.core.dispatcher import Dispatcher
 
+from fastscore.cached import cached
 from fastscore.checks import one_of
 from fastscore.engine import blocks
+from fastscore.engine.ranking import KINDS as KINDS_OF_SHAPING
 from fastscore.integrand.pointer import is_pointer
 
 Kind = Literal["sample", "batch", "numpy", "c"]
@@ -43,6 +46,24 @@ class Integrand:
         What to do with samples at which f is NaN or infinite: raise, with their number and the
         first; let them through to the estimate; or leave them out, which estimates the
         gradient conditional on a finite f, and is reported as a bias.
+    shaping : {"centered ranks", "nes"}, optional
+        Weigh scores by `utilities` of the ranks of f among all samples, in place of f: no monotone
+        transformation of f changes the gradient, which is of another objective, and is reported
+        as biased.  That of ``"nes"`` is the sum over samples, as in natural evolution strategies;
+        the value stays the mean of f.  f is evaluated first, and 32 bytes per sample are kept;
+        scores are summed on one thread.  Standard errors take the utilities as given.
+    depends : array_like of bool, optional
+        Of shape (T, d): f returns T terms, whose sum is its value, and this says on which
+        coordinates each depends.  A score entry is then weighted by the terms alone that depend on
+        its coordinate, since the others only add noise to it.  f is called as ``direct`` is:
+        ``f(x, out, *args)`` of one sample (say ``kind="batch"`` for ``f(batch, out, *args)`` with
+        out of shape (rows, T)), jitted, or ``f(X, *args) -> (rows, T)``.  Coordinates of p must be
+        independent; of those that are not, such as a vector of proportions, what depends on one
+        counts for all.  A `Joint` has the coordinates of its parts side by side.
+    conditional : callable, optional
+        In place of f where it multiplies scores, of the same kind as ``direct``: writes for each
+        coordinate i the expectation of f given coordinates among which are i and all that are
+        not independent of it, d numbers.  The value still comes from f.
 
     Raises
     ------
@@ -66,9 +87,13 @@ class Integrand:
     kind: Kind | None = None
     direct: Callable[..., Any] | None = None
     nonfinite: Literal["raise", "propagate", "omit"] = "raise"
+    shaping: Literal["centered ranks", "nes"] | None = None
+    depends: Any = field(default=None, compare=False)
+    conditional: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
-        for name, function in (("f", self.f), ("direct", self.direct)):
+        functions = {"f": self.f, "direct": self.direct, "conditional": self.conditional}
+        for name, function in functions.items():
             if is_pointer(function) and name == "f":
                 continue
             if not callable(function) and (name == "f" or function is not None):
@@ -76,14 +101,66 @@ class Integrand:
         if self.kind is not None:
             one_of("kind", self.kind, KINDS)
         one_of("nonfinite", self.nonfinite, POLICIES)
+        if self.shaping is not None:
+            self._check_shaping()
         if self.kind in ("sample", "batch") and not is_jitted(self.f):
             raise TypeError(f"kind={self.kind!r} needs a compiled f: decorate it with @numba.njit")
         if self.kind == "c" and not is_pointer(self.f):
             raise TypeError(f"kind='c' needs a C function pointer, and f={self.f!r} is none")
-        if self.direct is not None and is_pointer(self.f):
-            raise TypeError("direct is not available for a C f: jit both f and direct")
-        if self.direct is not None and is_jitted(self.direct) != is_jitted(self.f):
-            raise TypeError("direct must be of the same kind as f: jit both or neither")
+        for name in ("direct", "conditional"):
+            function = functions[name]
+            if function is not None and is_pointer(self.f):
+                raise TypeError(f"{name} is not available for a C f: jit both f and {name}")
+            if function is not None and is_jitted(function) != is_jitted(self.f):
+                raise TypeError(f"{name} must be of the same kind as f: jit both or neither")
+        if self.depends is not None:
+            object.__setattr__(self, "depends", self._checked_depends())
+
+    def _checked_depends(self) -> np.ndarray:
+        """A read-only copy."""
+        if self.conditional is not None:
+            raise TypeError("depends and conditional both weigh scores: give one of them")
+        if is_pointer(self.f):
+            raise TypeError("depends is not available for a C f, which has one value: jit f")
+        matrix = np.array(self.depends)
+        if matrix.dtype != np.bool_ and not (
+            matrix.dtype.kind in "iu" and np.isin(matrix, (0, 1)).all()
+        ):
+            raise TypeError(f"depends={self.depends!r} has dtype {matrix.dtype}: give booleans")
+        if matrix.ndim != 2 or not matrix.size:
+            raise ValueError(
+                f"depends has shape {matrix.shape}: give (T, d), a row for each term of f and a "
+                "column for each coordinate"
+            )
+        matrix = matrix.astype(bool)
+        matrix.flags.writeable = False
+        return matrix
+
+    @property
+    def weighs(self) -> str | None:
+        """What gives score entries weights of their own, if anything does."""
+        if self.depends is not None:
+            return "depends"
+        return None if self.conditional is None else "conditional"
+
+    @cached
+    def holds_for(self) -> set[str]:
+        """How f saw samples at which ``depends`` was found to hold."""
+        return set()
+
+    def _check_shaping(self) -> None:
+        """Refuse what has no rank."""
+        one_of("shaping", self.shaping, KINDS_OF_SHAPING)
+        if self.direct is not None:
+            raise ValueError(
+                f"shaping={self.shaping!r} puts utilities in the place of f, and "
+                f"direct={self.direct!r} is the derivative of f itself: leave one of them out"
+            )
+        if self.nonfinite == "propagate":
+            raise ValueError(
+                f"shaping={self.shaping!r} ranks values, and nonfinite='propagate' lets NaN "
+                "through, which has no rank: take 'raise' or 'omit'"
+            )
 
     def resolve(self, args: tuple[Any, ...]) -> Kind:
         """The kind of f, given its arguments.
@@ -102,14 +179,18 @@ class Integrand:
                     "scipy.LowLevelCallable"
                 )
             return kind
-        if kind is None and _accepts(self.f, 1 + given):
+        terms = self.depends is not None
+        if kind is None and _accepts(self.f, (2 if terms else 1) + given):
             kind = "sample"
         if kind is None and _accepts(self.f, 2 + given):
             kind = "batch"
-        if kind is None or not _accepts(self.f, given + (2 if kind == "batch" else 1)):
+        written = kind == "batch" or (terms and kind == "sample")
+        if kind is None or not _accepts(self.f, given + (2 if written else 1)):
             expected = {
                 None: "x or (batch, out)", "sample": "x", "batch": "(batch, out)", "numpy": "X",
             }[kind]  # fmt: skip
+            if terms and kind in (None, "sample"):
+                expected = "(x, out)"
             raise TypeError(
                 f"f{_signature(self.f)} cannot be called with {expected} and the {given} "
                 f"argument{'s' * (given != 1)} in args"

@@ -74,6 +74,8 @@ _column_sample = view_maker(1, "A", readonly=True)
 _rows = view_maker(2, "C", readonly=True)
 _writable_rows = view_maker(2, "C")
 _column_batch = view_maker(2, "A", readonly=True)
+_writable_column = view_maker(1, "A")
+_writable_columns = view_maker(2, "A")
 
 
 _COLUMNS = """
@@ -147,6 +149,19 @@ for t in range(count):
 """
 
 
+_SAMPLE_DIRECT_COLUMNS = """
+for j in range(SIZE):
+    row(offset(out, j * stride), (rows,), (1,))[:] = nan
+for t in range(rows):
+    nothing(f({column_sample}, column(offset(out, t), (SIZE,), (stride,)), {names}))
+"""
+
+_BATCH_DIRECT_COLUMNS = """
+for j in range(SIZE):
+    row(offset(out, j * stride), (rows,), (1,))[:] = nan
+nothing(f({column_batch}, columns(out, (rows, SIZE), (1, stride)), {names}))
+"""
+
 _C_SAMPLE = """
 for t in range(count):
     out[start + t] = call(a0, (int32(d), items(offset(panel, t * d)){user_data}))
@@ -157,8 +172,12 @@ call(a0, (count, int32(d), items(panel), offset(out, start){user_data}))
 """
 
 _BODIES = {
-    "sample": (_SAMPLE_COLUMNS, _SAMPLE_ROWS, _SAMPLE_DIRECT),
-    "batch": (_BATCH_COLUMNS, _BATCH_ROWS, _BATCH_DIRECT),
+    "sample": (_SAMPLE_COLUMNS, _SAMPLE_ROWS),
+    "batch": (_BATCH_COLUMNS, _BATCH_ROWS),
+}
+_DIRECT_BODIES = {
+    "sample": (_SAMPLE_DIRECT_COLUMNS, _SAMPLE_DIRECT),
+    "batch": (_BATCH_DIRECT_COLUMNS, _BATCH_DIRECT),
 }
 
 # What f gets: coordinates from the first on of a tile's or of a panel's rows.
@@ -248,21 +267,32 @@ class TileFunction:
 def _compiled_f(
     f: Any, kind: str, form: Form, argument_types: tuple[types.Type, ...], forward: bool
 ) -> TileFunction:
-    """f on columns if it can be, else on rows."""
-    columns, rows, _ = _BODIES[kind]
-    # Explicit signatures fix the type of x, and an f with a prange of its own cannot be inlined.
+    columns, rows = _BODIES[kind]
     few = form.d <= FEW_COLUMNS
-    if few and f._can_compile and not f.targetoptions.get("parallel"):
-        scope = {
-            "f": njit(f.py_func, inline="always", **_options(f)),
-            "sample": _column_sample, "batch": _column_batch,
-        }  # fmt: skip
-        try:
-            return _build(_COLUMNS, columns, f, form, argument_types, forward, scope)
-        except errors.NumbaError:
-            pass  # it may need contiguous rows; if it fails there too, that error is told
+    if few:
+        kernel = _on_columns(columns, f, form, argument_types, forward)
+        if kernel is not None:
+            return kernel
     form = form if few or form.parts else replace(form, d=0)  # one kernel for all of many
     return _on_rows(rows, f, form, argument_types, forward)
+
+
+def _on_columns(
+    body: str, f: Any, form: Form, argument_types: tuple[types.Type, ...], forward: bool,
+    **constants: int,
+) -> TileFunction | None:  # fmt: skip
+    """The kernel of a function on columns, if it can be."""
+    # Explicit signatures fix the type of x, and an f with a prange of its own cannot be inlined.
+    if not f._can_compile or f.targetoptions.get("parallel"):
+        return None
+    scope = {
+        "f": njit(f.py_func, inline="always", **_options(f)),
+        "sample": _column_sample, "batch": _column_batch, **constants,
+    }  # fmt: skip
+    try:
+        return _build(_COLUMNS, body, f, form, argument_types, forward, scope)
+    except errors.NumbaError:
+        return None  # it may need contiguous rows; if it fails there too, that error is told
 
 
 @lru_cache(maxsize=256)
@@ -270,8 +300,13 @@ def _compiled_direct(
     direct: Any, kind: str, size: int, form: Form, argument_types: tuple[types.Type, ...],
     forward: bool,
 ) -> TileFunction:  # fmt: skip
+    columns, rows = _DIRECT_BODIES[kind]
+    if form.d <= FEW_COLUMNS and size <= 2 * FEW_COLUMNS:
+        kernel = _on_columns(columns, direct, form, argument_types, forward, SIZE=size)
+        if kernel is not None:
+            return kernel
     form = form if form.parts else replace(form, d=0)
-    return _on_rows(_BODIES[kind][2], direct, form, argument_types, forward, SIZE=size)
+    return _on_rows(rows, direct, form, argument_types, forward, SIZE=size)
 
 
 def _on_rows(
@@ -298,7 +333,8 @@ def _build(
     """Compile a body within its frame, under f's own floating-point options."""
     scope = {
         "unpack": unpacker(argument_types), "as_floats": as_floats, "as_integers": as_integers,
-        "row": _writable_row, "record": form.record if form.parts else None,
+        "row": _writable_row, "column": _writable_column, "columns": _writable_columns,
+        "record": form.record if form.parts else None,
         "real": _real, "nothing": _nothing, "offset": offset, "pointer": pointer,
         "line_of": line_of, "copy_rows": copy_rows, "empty": np.empty, "nan": math.nan,
         "PANEL": _PANEL, "forward": forward_tile, **scope,

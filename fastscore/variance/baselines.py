@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from fastscore.engine.jit import entry, plain
-from fastscore.engine.moments import ExactMoments, Moments, UnitMoments
+from fastscore.engine.moments import ExactMoments, Moments
 from fastscore.engine.products import Products
+from fastscore.engine.weighting import WeightedMoments
 from fastscore.variance import matrix
 
 #: Estimated coefficients by name; a number or None is a constant.
@@ -94,25 +95,34 @@ def solve(
         return Solution(grad, np.zeros_like(grad), np.ones_like(grad), np.zeros((1, chosen.size)))
     if baseline == "matrix" and moments.n > 1:
         return _solve_matrix(moments.folded, products(), chosen)
-    constant, inflation = -moments.reference, 1.0
+    if baseline == "scalar" and isinstance(moments, WeightedMoments):  # one for all entries
+        moments = moments.about(moments.reference)
+    reference = moments.references if isinstance(moments, WeightedMoments) else moments.reference
+    references = np.broadcast_to(reference, moments.scores.shape[2])[chosen]
+    constant, inflation = -references, 1.0
     if baseline is None or (isinstance(baseline, str) and moments.n == 1):
         kind = _CONSTANT
     elif isinstance(baseline, str):
         kind = {"mean": _LEAVE_ONE_OUT, "scalar": _SCALAR, "optimal": _COORDINATE}[baseline]
-        if (direct or isinstance(moments, UnitMoments)) and kind == _LEAVE_ONE_OUT:
-            # Leaving one out scales F, and would scale the direct term too; under weights it does
-            # not leave one out.
+        if (direct or not moments.of_samples) and kind == _LEAVE_ONE_OUT:
+            # Leaving one out scales F, and would scale the direct term too; under weights, and of
+            # several samples, it does not leave one out.
             kind = _FOLD_MEAN
     else:
-        kind, constant = _CONSTANT, baseline - moments.reference
+        kind, constant = _CONSTANT, baseline - references
     if kind == _LEAVE_ONE_OUT:  # (w_u − w̄) N/(N − 1) is w_u less the mean of all others
         inflation = moments.n / (moments.n - 1)
     if kind >= _FOLD_MEAN:
         moments = moments.folded
-    out, b = np.empty((3, chosen.size)), np.empty((len(moments.sums), chosen.size))
+    folds = len(moments.sums)
+    out, b = np.empty((3, chosen.size)), np.empty((folds, chosen.size))
+    means = np.broadcast_to(moments.means_of_others.reshape(folds, -1), moments.scores[:, 0].shape)
+    means = means.take(chosen, axis=1)
+    if kind == _SCALAR and isinstance(moments, WeightedMoments):
+        means[:] = means.mean(axis=1, keepdims=True)
     _solve(
-        moments.sums, moments.scores, moments.means_of_others, chosen, kind, constant,
-        moments.reference, inflation, out, b,
+        moments.sums, moments.scores, means, chosen, kind, constant,
+        references, inflation, out, b,
     )  # fmt: skip
     grad, stderr, ratio = out
     return Solution(grad, stderr, ratio, b, inflation)
@@ -147,8 +157,8 @@ def covariance(
 
 
 @entry
-def _solve(header: Any, scores: Any, means: Any, chosen: Any, kind: int, constant: float,
-           reference: float, inflation: float, out: Any, b: Any) -> None:  # fmt: skip
+def _solve(header: Any, scores: Any, means: Any, chosen: Any, kind: int, constant: Any,
+           reference: Any, inflation: float, out: Any, b: Any) -> None:  # fmt: skip
     folds, units, w = header.shape[0], header[:, 0], header[:, 1]
     total = units.sum()
     if kind == _CONSTANT:
@@ -164,8 +174,9 @@ def _solve(header: Any, scores: Any, means: Any, chosen: Any, kind: int, constan
                     rest += scores[other]
             others = total - units[fold]
             _coefficients(rest, chosen, others, means[fold], kind, b[fold])
-    without = np.full(folds, -reference)
+    without = np.empty(folds)
     for i in range(chosen.size):
+        without[:] = -reference[i]
         s = scores[:, :, chosen[i]]
         _, var0 = _with_coefficients(s, without, total)
         g, var = _with_coefficients(s, b[:, i], total)
@@ -181,7 +192,7 @@ def _solve(header: Any, scores: Any, means: Any, chosen: Any, kind: int, constan
 def _coefficients(rest, chosen, others, mean, kind, b):
     """``b_{−k} = m + λ (b̂ − m)`` of one fold: all three from the other folds alone.
 
-    With few units in them λ = 0 leaves their mean m, with none that of f = 0.
+    With few units in them λ = 0 leaves their means m, with none those of f = 0.
     """
     b[:] = mean
     if kind == _FOLD_MEAN or others <= _FEW:
@@ -195,11 +206,11 @@ def _coefficients(rest, chosen, others, mean, kind, b):
         fs = rest[3, j] - f * s / others
         ff = rest[4, j] - f * f / others
         if kind == _COORDINATE and ss > rounding:
-            b[i] = _shrunk(fs, ss, ff, others, mean)
+            b[i] = _shrunk(fs, ss, ff, others, mean[i])
         fs_all, ss_all, ff_all = fs_all + fs, ss_all + ss, ff_all + ff
         rounding_all += rounding
     if kind == _SCALAR and ss_all > rounding_all:
-        b[:] = _shrunk(fs_all, ss_all, ff_all, others, mean)
+        b[:] = _shrunk(fs_all, ss_all, ff_all, others, mean[0])
 
 
 def optimum(

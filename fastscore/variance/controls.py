@@ -1,10 +1,12 @@
-"""Control variates with known mean, beside a baseline: ``ĝ = E[F − b S − βᵀ c]``, ``E c = 0``.
+"""Control variates with known mean, beside a baseline: ``ĝ = E[F − b S − βᵀ C]``, ``E C = 0``.
 
-Coefficients are cross-fitted and shrunk as those of the baselines are.  A baseline per coordinate
-is chosen jointly with β: by what the controls leave of F and of S.
+Coefficients are cross-fitted and shrunk as those of the baselines are; some may be given.  A
+baseline per coordinate is chosen jointly with β: by what the controls leave of F and of S.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,23 +36,20 @@ def solve_with_controls(
     direct : bool
         Whether F has a direct term.
     """
-    if moments.n < 2:
+    sums = ControlSums.of(moments, chosen)
+    given = np.where(np.isnan(sums.given), 0.0, sums.given)
+    if moments.n < 2 and not given.any():
         return solve(moments, baseline, chosen, direct, _no_products)
-    without = solve(moments, None, chosen, direct, _no_products)
     start = solve(moments, baseline, chosen, direct, _no_products)
     b = np.append(start.coefficients, np.zeros((len(start.coefficients), 1)), axis=1)
-    sums = _with_value(moments, chosen)
-    controls, products = _centred_controls(moments, chosen)
-    beta = np.zeros((len(sums), chosen.size + 1, controls.shape[1]))
-    rest, of_controls, of_products = map(sums_of_others, (sums, controls, products))
-    for k in range(len(sums)):
-        others = moments.n - moments.units[k]
-        if others > _FEW:
-            joint = moments.means_of_others[k] if baseline == "optimal" else None
-            _fit(b[k], beta[k], rest[k], of_controls[k], of_products[k], others, joint)
-    grad, variance = _gradient(sums, controls, products, b, beta, moments.n)
+    beta = np.broadcast_to(given, sums.control.shape).copy()
+    if moments.n > 1:
+        means = moments.means_of_others if baseline == "optimal" else None
+        _fit(b, beta, sums, moments.n - moments.units, means)
+    grad, variance = _gradient(sums, b, beta, moments.n)
     grad[-1] += moments.reference
     stderr = np.sqrt(variance)
+    without = solve(moments, None, chosen, direct, _no_products)
     ratio = np.where(stderr[:-1] > 0, np.inf, 1.0)
     np.divide(without.stderr**2, variance[:-1], out=ratio, where=variance[:-1] > 0)
     return Solution(
@@ -60,14 +59,114 @@ def solve_with_controls(
 
 
 def _no_products() -> Products:
-    raise ValueError("baseline='matrix' does not go with control variates: take 'optimal'")
+    raise ValueError("baseline='matrix' does not go with these control variates: take 'optimal'")
+
+
+@dataclass(frozen=True)
+class ControlSums:
+    """Sums by fold for each result: E of them, entries of the gradient, and the value as the last.
+
+    Attributes
+    ----------
+    own : ndarray of shape (folds, 5, E)
+        S, F, S², F S, F².  The value has no score, and its F is ``V + ref (W − 1)``.
+    control : ndarray of shape (folds, E, C)
+        Controls: of proposals and functions; the weight less its mean, 1.
+    with_s, with_f : ndarray of shape (folds, E, C)
+        Their products with S and F.
+    gram : ndarray of shape (folds, E, C, C)
+        Their products with each other.
+    given : ndarray of shape (C,)
+        Coefficients that are not to be fitted, NaN for the others.
+    """
+
+    own: np.ndarray
+    control: np.ndarray
+    with_s: np.ndarray
+    with_f: np.ndarray
+    gram: np.ndarray
+    given: np.ndarray
+
+    @staticmethod
+    def of(moments: UnitMoments, chosen: np.ndarray) -> ControlSums:
+        """Those of a run."""
+        scheme, rows, size = moments.scheme, moments.controls, moments.size
+        used = scheme.known + scheme.weight_control
+        w_at = 2 * size + 2  # in a row: its sum, products with S, F, V, W, controls
+        weight = np.arange(used) >= scheme.known
+        plain = rows[:, :used, 0]
+        control = plain - weight * moments.units[:, None]
+        of_s = rows[:, :used, 1 : 1 + size] - weight[:, None] * moments.scores[:, None, 0]
+        of_f = (
+            rows[:, :used, 1 + size : 1 + 2 * size] - weight[:, None] * moments.scores[:, None, 1]
+        )
+        of_v = rows[:, :used, w_at - 1] - weight * moments.w_by_fold[:, None]
+        with_weight = rows[:, :used, w_at] - weight * plain - control  # with W − 1
+        gram = np.concatenate([rows[:, :used, w_at + 1 :], with_weight[:, :, None]], axis=2)
+        gram[:, weight, :-1] = with_weight[:, None, ~weight]
+        gram = gram[:, :, :used]
+
+        def each(of_entries: np.ndarray, of_value: np.ndarray) -> np.ndarray:
+            return np.concatenate([of_entries, of_value[:, None]], axis=1)
+
+        def for_all(values: np.ndarray) -> np.ndarray:
+            return np.repeat(values[:, None], chosen.size + 1, axis=1)
+
+        given = np.full(used, np.nan)
+        given[scheme.controls : scheme.known] = scheme.functions.coefficients
+        sums = ControlSums(
+            _with_value(moments, chosen), for_all(control),
+            each(np.swapaxes(of_s[:, :, chosen], 1, 2), np.zeros_like(control)),
+            each(np.swapaxes(of_f[:, :, chosen], 1, 2), of_v + moments.reference * with_weight),
+            for_all(gram), given,
+        )  # fmt: skip
+        if scheme.functions.by_score:
+            sums._multiply_by_scores(moments, chosen)
+        return sums
+
+    def _multiply_by_scores(self, moments: UnitMoments, chosen: np.ndarray) -> None:
+        """Put ``h s − ∇E h`` in place of h for the gradient, of the functions that allow it."""
+        scheme = moments.scheme
+        known, by_score = scheme.known, scheme.functions.by_score
+        plain = known - by_score
+        entries = slice(0, chosen.size)
+        for j, at in enumerate(range(plain, known)):
+            rows = np.swapaxes(moments.score_controls[:, j][:, :, chosen], 1, 2)
+            total, with_s, with_f, with_w = np.moveaxis(rows[:, :, :4], 2, 0)
+            others, alike = rows[:, :, 4 : 4 + plain], rows[:, :, 4 + known :]
+            self.control[:, entries, at] = total
+            self.with_s[:, entries, at] = with_s
+            self.with_f[:, entries, at] = with_f
+            self.gram[:, entries, at, :plain] = self.gram[:, entries, :plain, at] = others
+            self.gram[:, entries, at, plain:known] = alike
+            if scheme.weight_control:
+                centred = with_w - total
+                self.gram[:, entries, at, known] = self.gram[:, entries, known, at] = centred
+
+    def of_others(self) -> ControlSums:
+        """For each fold those of the others."""
+        names = ("own", "control", "with_s", "with_f", "gram")
+        return replace(self, **{name: sums_of_others(getattr(self, name)) for name in names})
+
+    def without_given(self) -> ControlSums:
+        """Those that are left to fit, of F less what is given."""
+        free = np.isnan(self.given)
+        if free.all():
+            return self
+        a = np.where(free, 0.0, self.given)
+        own, times = self.own.copy(), self.gram @ a
+        own[:, 1] -= self.control @ a
+        own[:, 3] -= self.with_s @ a
+        own[:, 4] += (times - 2 * self.with_f) @ a
+        gram = self.gram[:, :, free][:, :, :, free]
+        return ControlSums(
+            own, self.control[:, :, free], self.with_s[:, :, free],
+            (self.with_f - times)[:, :, free], gram, self.given[free],
+        )  # fmt: skip
 
 
 def _with_value(moments: UnitMoments, chosen: np.ndarray) -> np.ndarray:
-    """Sums S, F, S², F S, F² of the chosen coordinates, and of the value, which has no score.
-
-    The value's F is ``V + ref (W − 1)``, of mean ``E f − ref``.
-    """
+    """Sums S, F, S², F S, F² of the chosen coordinates, and of the value."""
     ref, n = moments.reference, moments.units
     weight, squared = moments.extra(layout.WEIGHT), moments.extra(layout.WEIGHT_SQUARED)
     value = moments.w_by_fold + ref * (weight - n)
@@ -81,67 +180,51 @@ def _with_value(moments: UnitMoments, chosen: np.ndarray) -> np.ndarray:
     return np.concatenate([moments.scores[:, :, chosen], of_value[:, :, None]], axis=2)
 
 
-def _centred_controls(moments: UnitMoments, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of controls, (folds, C), and of their products, (folds, C, C + 2 (chosen + 1)).
-
-    The last is the weight, whose mean, 1, is taken off here; it may serve for the value alone.
-    """
-    rows, mixture = moments.controls, moments.mixture
-    used = slice(None if mixture.weight_control else mixture.controls)
-    count, size = rows.shape[1], moments.size
-    mean = np.zeros(count)
-    mean[mixture.controls :] = 1.0
-    plain = rows[:, :, 0]
-    sums = plain - moments.units[:, None] * mean
-    s, f, v, w, c = np.split(rows[:, :, 1:], np.cumsum([size, size, 1, 1]), axis=2)
-    pairs = np.concatenate([c, w], axis=2)
-    pairs = pairs - mean[:, None] * plain[:, None, :] - sums[:, :, None] * mean
-    of_s = s - mean[:, None] * moments.scores[:, None, 0]
-    of_f = f - mean[:, None] * moments.scores[:, None, 1]
-    of_value = v[:, :, 0] - mean * moments.w_by_fold[:, None] + moments.reference * pairs[:, :, -1]
-    parts = (
-        pairs[:, :, used], of_s[:, :, chosen], np.zeros_like(sums)[:, :, None],
-        of_f[:, :, chosen], of_value[:, :, None],
-    )  # fmt: skip
-    return sums[:, used], np.concatenate(parts, axis=2)[:, used]
-
-
 def _fit(
-    b: np.ndarray, beta: np.ndarray, sums: np.ndarray, c: np.ndarray, products: np.ndarray,
-    n: float, mean: float | None,
+    b: np.ndarray, beta: np.ndarray, sums: ControlSums, others: np.ndarray,
+    means: np.ndarray | None,
 ) -> None:  # fmt: skip
-    """Coefficients of one fold from the sums of the others; b too, if a mean is given."""
-    count, size = len(c), sums.shape[1]
-    s, f = sums[0], sums[1]
-    gram = products[:, :count] - np.outer(c, c) / n
-    with_s = products[:, count : count + size] - np.outer(c, s) / n
-    with_f = products[:, count + size :] - np.outer(c, f) / n
-    ss, fs, ff = sums[2] - s * s / n, sums[3] - f * s / n, sums[4] - f * f / n
-    if mean is not None:
+    """Coefficients of all folds, each from the others; b too, if means of f are given."""
+    free = np.isnan(sums.given)
+    rest = sums.of_others().without_given()
+    n = np.maximum(others, 1)[:, None]
+    s, f, squares, fs, ff = np.moveaxis(rest.own, 1, 0)
+    ss, fs, ff = squares - s * s / n, fs - f * s / n, ff - f * f / n
+    c = rest.control
+    with_s = rest.with_s - c * (s / n)[:, :, None]
+    with_f = rest.with_f - c * (f / n)[:, :, None]
+    gram = rest.gram - c[..., :, None] * c[..., None, :] / n[..., None, None]
+    enough = np.flatnonzero(others > _FEW)
+    if means is not None:
         inverse, _ = pseudo_inverse(gram)
-        fitted = inverse @ with_s
-        b[:-1] = optimum(
-            (fs - np.sum(with_f * fitted, axis=0))[:-1],
-            (ss - np.sum(with_s * fitted, axis=0))[:-1],
-            (ff - np.sum(with_f * (inverse @ with_f), axis=0))[:-1],
-            sums[2, :-1], n, mean,
-        )  # fmt: skip
-    terms = (with_f - b * with_s).T
-    regress(beta, gram, terms, ff - 2 * b * fs + b * b * ss, n)
+        fitted = np.einsum("kecd,ked->kec", inverse, with_s)
+        of_f = np.einsum("kecd,ked->kec", inverse, with_f)
+        left_fs = fs - np.sum(with_f * fitted, axis=2)
+        left_ss = ss - np.sum(with_s * fitted, axis=2)
+        left_ff = ff - np.sum(with_f * of_f, axis=2)
+        for k in enough:
+            b[k, :-1] = optimum(
+                left_fs[k, :-1], left_ss[k, :-1], left_ff[k, :-1], squares[k, :-1], others[k],
+                means[k],
+            )  # fmt: skip
+    terms = with_f - b[:, :, None] * with_s
+    spread = ff - 2 * b * fs + b * b * ss
+    start = np.zeros_like(terms)
+    fitted = regress(start[:, :, None], gram, terms[:, :, None], spread[:, :, None], n)[:, :, 0]
+    beta[np.ix_(enough, np.arange(beta.shape[1]), np.flatnonzero(free))] = fitted[enough]
 
 
 def _gradient(
-    sums: np.ndarray, controls: np.ndarray, products: np.ndarray, b: np.ndarray, beta: np.ndarray,
-    n: int,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """``(1/U) Σ_k (F_k − b_k S_k − β_kᵀ c_k)`` and its variance."""
-    count, size = controls.shape[1], sums.shape[2]
-    s, f, ss, fs, ff = np.moveaxis(sums, 1, 0)
-    terms = f - b * s - np.einsum("kic,kc->ki", beta, controls)
-    with_s, with_f = products[:, :, count : count + size], products[:, :, count + size :]
-    crossed = np.einsum("kic,kci->ki", beta, with_f - b[:, None] * with_s)
-    pairs = np.einsum("kic,kcd,kid->ki", beta, products[:, :, :count], beta)
+    sums: ControlSums, b: np.ndarray, beta: np.ndarray, n: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """``(1/U) Σ_k (F_k − b_k S_k − β_kᵀ C_k)`` and its variance."""
+    s, f, ss, fs, ff = np.moveaxis(sums.own, 1, 0)
+    terms = f - b * s - np.sum(beta * sums.control, axis=2)
+    crossed = np.sum(beta * (sums.with_f - b[:, :, None] * sums.with_s), axis=2)
+    pairs = np.einsum("kec,kecd,ked->ke", beta, sums.gram, beta)
     squares = ff - 2 * b * fs + b * b * ss - 2 * crossed + pairs
     grad = terms.sum(axis=0) / n
+    if n < 2:
+        return grad, np.full_like(grad, np.nan)
     variance = (squares.sum(axis=0) - n * grad**2) / (n * (n - 1))
     return grad, np.maximum(variance, 0.0)

@@ -33,7 +33,10 @@ class Enumerate(Estimator):
         gradients.
     top : int, optional
         In place of them: how many of the most probable outcomes of a small support to sum; the
-        others are sampled.
+        others are sampled, n times (Liu, Regier, Tripuraneni, Jordan and McAuliffe,
+        Rao-Blackwellized stochastic gradients for discrete distributions, ICML 2019).  It pays
+        where these few have most of the probability: errors are those of the others alone.  Of
+        equally probable ones the first are summed.
     """
 
     coordinates: Sequence[int] | None = None

@@ -6,6 +6,8 @@ coordinate are; and the covariance matrix of a gradient, for any baseline.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fastscore.engine.moments import Moments, sums_of_others
@@ -31,11 +33,11 @@ def coefficients(moments: Moments, products: Products, chosen: np.ndarray) -> np
             continue
         s, f, squares, _, ff = rest[k]
         scores = _without(products.scores, k) - np.outer(s, s) / others
-        constant = np.diag(scores) <= _ROUNDING * squares
+        constant = (np.diag(scores) <= _ROUNDING * squares) | (squares == 0)
         scores[constant] = scores[:, constant] = 0.0
         terms = (_without(products.terms_scores, k) - np.outer(f, s) / others)[chosen]
         spread = ff[chosen] - f[chosen] ** 2 / others
-        regress(c, scores, terms, spread, others)
+        c[:] = regress(c, scores, terms, spread, others)
     return out
 
 
@@ -49,9 +51,11 @@ def _without(folds: np.ndarray, k: int) -> np.ndarray:
 
 
 def regress(
-    c: np.ndarray, scores: np.ndarray, terms: np.ndarray, spread: np.ndarray, units: float
-) -> None:
-    """Draw c, which holds the mean m, towards the regression Ĉ.
+    c: np.ndarray, scores: np.ndarray, terms: np.ndarray, spread: np.ndarray, units: Any
+) -> np.ndarray:
+    """c, the mean m, drawn towards the regression Ĉ, row by row.
+
+    Of c and terms, (…, rows, R), spread (…, rows), and scores (…, R, R) that all rows share.
 
     With r the rank of the scores and σ² the variance that Ĉ leaves, it costs σ² r/(U' − r − 1) in
     new samples, and explains δ more than m does, less what noise alone would.  Each row moves by
@@ -59,32 +63,34 @@ def regress(
     mind: it is 0 with few units, and nearly 1 where the regression leaves no residual.
     """
     inverse, rank = pseudo_inverse(scores)
+    rank, units = rank[..., None], np.asarray(units)[..., None]
     free = units - rank - 1
-    if free < 1 or rank == 0:
-        return
+    possible = (free >= 1) & (rank > 0)
+    free = np.where(possible, free, 1.0)
     fitted = terms @ inverse
-    residual = np.maximum(spread - np.einsum("ij,ij->i", fitted, terms), 0.0) / free
+    residual = np.maximum(spread - np.einsum("...ij,...ij->...i", fitted, terms), 0.0) / free
     step = (terms - c @ scores) @ inverse  # Ĉ − m, but 0 where the scores do not vary: 0/0 is m
-    explained = np.einsum("ij,ij->i", step @ scores, step) / units
+    explained = np.einsum("...ij,...ij->...i", step @ scores, step) / units
     gained = np.maximum(explained - residual * rank / units, 0.0)
     cost = residual * rank / free
     noisy = cost > 0
     rate = np.divide(gained, gained + cost, out=np.ones_like(cost), where=noisy)
     doubt = np.divide(residual, residual + gained / units, out=np.zeros_like(cost), where=noisy)
     rate *= np.maximum(1 - (_FEW + 2 * rank) / units * doubt, 0.0)
-    c += rate[:, None] * step
+    moved: np.ndarray = c + np.where(possible, rate, 0.0)[..., None] * step
+    return moved
 
 
-def pseudo_inverse(scores: np.ndarray) -> tuple[np.ndarray, int]:
-    """Of a positive semidefinite matrix, by its correlations, and its rank."""
-    from scipy.linalg import eigh
-
-    scale = np.sqrt(np.maximum(np.diag(scores), 0.0))
+def pseudo_inverse(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of positive semidefinite matrices, by their correlations, and their ranks."""
+    scale = np.sqrt(np.maximum(np.diagonal(scores, axis1=-2, axis2=-1), 0.0))
     inverse_scale = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
-    values, vectors = eigh(scores * np.outer(inverse_scale, inverse_scale))
-    kept = values > _SINGULAR * max(values[-1], 0.0)
-    vectors = vectors[:, kept] * inverse_scale[:, None]
-    return (vectors / values[kept]) @ vectors.T, int(kept.sum())
+    pairs = inverse_scale[..., :, None] * inverse_scale[..., None, :]
+    values, vectors = np.linalg.eigh(scores * pairs)
+    kept = values > _SINGULAR * np.maximum(values[..., -1:], 0.0)
+    vectors = vectors * inverse_scale[..., None]
+    inverse = np.divide(1.0, values, out=np.zeros_like(values), where=kept)
+    return (vectors * inverse[..., None, :]) @ np.swapaxes(vectors, -1, -2), kept.sum(axis=-1)
 
 
 def gradient(

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastscore.engine.moments import UnitMoments
+from fastscore.engine.moments import ImportanceMoments
 from fastscore.engine.products import Products
 from fastscore.engine.units import layout
 from fastscore.variance.baselines import Solution, solve
 
 
 def solve_ratio(
-    moments: UnitMoments, baseline: str | float | None, chosen: np.ndarray, direct: bool
+    moments: ImportanceMoments, baseline: str | float | None, chosen: np.ndarray, direct: bool
 ) -> Solution:
     """Self-normalised value and gradient (Owen 2013, Monte Carlo theory, section 9.2).
 
@@ -48,7 +48,7 @@ def _no_products() -> Products:
 
 
 def _gradient(
-    moments: UnitMoments, b: np.ndarray, chosen: np.ndarray
+    moments: ImportanceMoments, b: np.ndarray, chosen: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """``Σ (F − b S) / Σ W`` and its variance, ``Σ (F − b S − ĝ W)² / (Σ W)²``."""
     n = moments.n

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastscore.checks import count, one_of
+from fastscore.engine.distinct import LARGEST
 
 
 @dataclass(frozen=True)
@@ -75,18 +76,31 @@ class Sobol(Sampling):
 
 @dataclass(frozen=True)
 class WithoutReplacement(Sampling):
-    """Sets of distinct outcomes of a small support.
+    """Sets of distinct outcomes of a small support, drawn from p without replacement.
 
     Parameters
     ----------
     size : int
-        Outcomes of a set.
+        Outcomes of a set, up to 12, and fewer than there are; n is rounded up to whole sets.
+
+    Notes
+    -----
+    An outcome of a set is weighed by its chance to have been drawn first (Murthy 1957; Kool, van
+    Hoof and Welling, Estimating gradients for discrete random variables by sampling without
+    replacement, ICLR 2020): unbiased, and a set is worth at least as much as its size in
+    independent samples.  It is worth more the more these would repeat each other: where few
+    outcomes have most of the probability, or a set is a good part of all; next to nothing more
+    among many outcomes of like probability.  Drawing a set takes a pass over all outcomes.
     """
 
     size: int
 
     def __post_init__(self) -> None:
-        count("size", self.size)
+        if count("size", self.size) > LARGEST:
+            raise ValueError(
+                f"size={self.size!r}: give at most {LARGEST}, since the weights of a set take "
+                "2**size steps"
+            )
 
 
 #: Kinds by name; the last asks for a size.

@@ -1,1 +1,1 @@
-"""Importance sampling by units, which hold each proposal in its exact proportion."""
+"""Runs by units of several draws: of proposals in exact proportion, or of p in a pattern."""

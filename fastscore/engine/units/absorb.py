@@ -42,29 +42,35 @@ from fastscore.engine.memory import (
     vector,
 )
 from fastscore.engine.products import NO_PRODUCTS
+from fastscore.engine.units.controls import (
+    add_control_sums,
+    add_functions,
+    add_proposal_controls,
+    clear_controls,
+    controls_at,
+    evaluate_functions,
+)
 from fastscore.engine.units.layout import (
     ADD_AT,
+    BY_SCORE,
     CHOSEN,
     CHOSEN_AT,
-    CONTROLS,
     DETAILS,
     DRAWS,
     DRAWS_AT,
     EXTRAS,
-    OPTIONS_AT,
+    IMPORTANCE,
     PART,
     PARTS,
-    PROPOSALS,
+    PATTERN,
     RANDOM,
     STEP,
     TAIL,
     TAIL_AT,
-    TARGET,
     TERMS_TAIL,
     WEIGHT,
     WEIGHT_SQUARED,
     WEIGHT_VALUE,
-    densities_of,
     log_weight_of,
     mixture_of,
     part_size,
@@ -88,6 +94,12 @@ def _largest(values, rows):
 def _weights(log_weight, weight, rows, shift):
     for t in range(rows):
         weight[t] = exp(log_weight[t] - shift)
+
+
+@elementwise
+def _equal_weights(weight, rows, share):
+    for t in range(rows):
+        weight[t] = share
 
 
 @reduction
@@ -153,19 +165,6 @@ def _add_details(s, direct, weight, w, has_direct, rows, sums, size, j):
     sums[5 * size + j] += h
 
 
-@elementwise
-def _add_control(share, inverse, unit, rows, factor):
-    """``(q_j/q̄)/M``, of which a unit has the mean; from shares as the balance heuristic leaves."""
-    for t in range(rows):
-        unit[t] += share[t] * inverse[t] * factor
-
-
-@elementwise
-def _invert(values, rows):
-    for t in range(rows):
-        values[t] = 1.0 / values[t]
-
-
 @plain
 def absorb_draw(table, workspace, draw, rows, first, reference, slot):
     """Add one draw of each unit of a tile, of which f is known."""
@@ -174,10 +173,14 @@ def absorb_draw(table, workspace, draw, rows, first, reference, slot):
     log_weight = vector(log_weight_of(table, mixture, workspace), rows)
     weight = vector(weight_of(table, mixture, workspace), rows)
     units = units_of(table, mixture, workspace)
-    top = _largest(log_weight, rows)
-    rise(table, mixture, workspace, rows, slot, top)
-    keep_largest(log_weight, rows, top, offset(workspace, mixture[TAIL_AT]), mixture[TAIL])
-    _weights(log_weight, weight, rows, max(slot[LEVEL], -1e300) * STEP)
+    if mixture[PATTERN] == IMPORTANCE:
+        top = _largest(log_weight, rows)
+        rise(table, mixture, workspace, rows, slot, top)
+        keep_largest(log_weight, rows, top, offset(workspace, mixture[TAIL_AT]), mixture[TAIL])
+        _weights(log_weight, weight, rows, max(slot[LEVEL], -1e300) * STEP)
+    else:
+        slot[LEVEL] = 0.0
+        _equal_weights(weight, rows, 1.0 / draws)
 
     w = vector(w_of(table, workspace), rows)
     a, b, c, e = _weigh_values(
@@ -193,15 +196,20 @@ def absorb_draw(table, workspace, draw, rows, first, reference, slot):
     sums[1] += b
     sums[2] += c
     sums[3] += e
-    _add_controls_of_draw(table, mixture, workspace, units, rows)
-    return _add_scores(table, mixture, workspace, weight, w, units, rows, offset(sums, PART))
+    add_proposal_controls(table, mixture, workspace, units, rows)
+    status = evaluate_functions(table, mixture, workspace, rows)
+    if status == 0:
+        status = _add_scores(table, mixture, workspace, weight, w, units, rows, offset(sums, PART))
+    add_functions(table, mixture, workspace, weight, units, rows)
+    return status
 
 
 @plain
 def _add_scores(table, mixture, workspace, weight, w, units, rows, sums):
     """Scores and direct term of a draw."""
     stride, size = table[STRIDE], table[SIZE]
-    if mixture[ADD_AT] != NONE and mixture[DETAILS] == 0 and table[DIRECT_AT] == NONE:
+    general = mixture[DETAILS] != 0 or mixture[BY_SCORE] != 0 or table[DIRECT_AT] != NONE
+    if mixture[ADD_AT] != NONE and not general:
         add_weighted_tile(
             mixture[ADD_AT],
             (as_floats(table[PARAMS_AT]), x_of(table, workspace),
@@ -233,30 +241,12 @@ def _add_scores(table, mixture, workspace, weight, w, units, rows, sums):
 
 
 @plain
-def _add_controls_of_draw(table, mixture, workspace, units, rows):
-    """Control columns of a draw."""
-    if mixture[CONTROLS] == 0:
-        return
-    stride, first = table[STRIDE], 2 * table[SIZE] + 2
-    densities = densities_of(table, workspace)
-    total = vector(offset(densities, (mixture[PROPOSALS] + 1) * stride), rows)
-    _invert(total, rows)
-    options = as_floats(mixture[OPTIONS_AT])
-    for a in range(mixture[CONTROLS]):
-        _add_control(
-            vector(offset(densities, a * stride), rows), total,
-            vector(offset(units, (first + a) * stride), rows), rows, math.exp(-options[1 + a]),
-        )  # fmt: skip
-
-
-@plain
 def clear_units(table, workspace, rows):
-    """Start the units of a tile; a control's mean, 1, is taken off at once."""
+    """Start the units of a tile."""
     mixture = mixture_of(table)
-    units, count = units_of(table, mixture, workspace), 2 * table[SIZE] + 2
-    for j in range(count + mixture[CONTROLS]):
-        for t in range(rows):
-            units[j * table[STRIDE] + t] = 0.0 if j < count else -1.0
+    units = units_of(table, mixture, workspace)
+    clear(units, controls_at(table), table[STRIDE], rows)
+    clear_controls(table, mixture, units, rows)
 
 
 @reduction
@@ -270,37 +260,6 @@ def _three_of_units(value, weight, rows):
         e += weight[t] * weight[t]
         g += weight[t] * value[t]
     return a, b, c, e, g
-
-
-@reduction
-def _product(a, b, rows):
-    total = 0.0
-    for t in range(rows):
-        total += a[t] * b[t]
-    return total
-
-
-@reduction
-def _product_4(a, b, stride, rows):
-    """Products with four columns, for which a is read once."""
-    b0, b1 = vector(b, rows), vector(offset(b, stride), rows)
-    b2, b3 = vector(offset(b, 2 * stride), rows), vector(offset(b, 3 * stride), rows)
-    c = e = g = h = 0.0
-    for t in range(rows):
-        own = a[t]
-        c += own * b0[t]
-        e += own * b1[t]
-        g += own * b2[t]
-        h += own * b3[t]
-    return c, e, g, h
-
-
-@reduction
-def _sum(a, rows):
-    total = 0.0
-    for t in range(rows):
-        total += a[t]
-    return total
 
 
 @plain
@@ -328,8 +287,9 @@ def absorb_units(table, workspace, rows, slot, products):
     extras[WEIGHT_SQUARED] += e
     extras[WEIGHT_VALUE] += g
     controls = offset(extras, EXTRAS + mixture[PARTS] * part_size(mixture, size))
-    _add_controls(table, mixture, s, rows, controls)
-    _keep_largest_terms(table, mixture, workspace, f, rows, slot)
+    add_control_sums(table, mixture, s, rows, controls)
+    if mixture[PATTERN] == IMPORTANCE:
+        _keep_largest_terms(table, mixture, workspace, f, rows, slot)
     if table[PRODUCTS] != NO_PRODUCTS:
         add_tile_products(table, workspace, w_of(table, workspace), s, f, True, rows, products)
 
@@ -358,24 +318,3 @@ def _add_square(values, out, rows):
 def _log_root(values, rows, shift):
     for t in range(rows):
         values[t] = 0.5 * log(values[t]) + shift
-
-
-@plain
-def _add_controls(table, mixture, units, rows, out):
-    """Each control's sum, and its products with all columns of the units."""
-    stride, count = table[STRIDE], 2 * table[SIZE] + 2 + mixture[CONTROLS]
-    weight, first = count - mixture[CONTROLS] - 1, count - mixture[CONTROLS]
-    for a in range(mixture[CONTROLS] + mixture[TARGET]):
-        at = weight if a == mixture[CONTROLS] else first + a
-        own = vector(offset(units, at * stride), rows)
-        out[0] += _sum(own, rows)
-        whole = count // 4 * 4
-        for j in range(0, whole, 4):
-            c, e, g, h = _product_4(own, offset(units, j * stride), stride, rows)
-            out[1 + j] += c
-            out[2 + j] += e
-            out[3 + j] += g
-            out[4 + j] += h
-        for j in range(whole, count):
-            out[1 + j] += _product(own, vector(offset(units, j * stride), rows), rows)
-        out = offset(out, 1 + count)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from numba import types
+from numba.extending import register_jitable
 
 from fastscore.engine.blocks import (
     MIXTURE_AT,
@@ -39,11 +40,21 @@ run_units_block = caller(RUN_UNITS)
 #: a slot; where the largest log-weights are kept, and how many; the family's kernel that adds
 #: weighted scores to the units, if it has one; whether sums of scores are kept apart too; how many
 #: of the units' largest terms are kept, behind the weights; what runs a block; the score
-#: entries that terms are made of, and their number.
-MIXTURE = 23
+#: entries that terms are made of, and their number; the pattern of a unit's draws, columns that it
+#: needs, and the centre and spread of the Gaussian or symmetric family; the control functions, how
+#: many of them, the last ones, are multiplied by scores, their means and the gradients of these;
+#: whether the units' values are a control column too.
+MIXTURE = 33
 (DRAWS, DRAWS_AT, RANDOM, ALIAS_AT, SAMPLERS_AT, PACKED_AT, PROPOSALS, GROUPS, GROUPS_AT,
  WEIGH_AT, OPTIONS_AT, PARTS, CONTROLS, TARGET, SLOT, TAIL_AT, TAIL, ADD_AT,
- DETAILS, TERMS_TAIL, RUN_AT, CHOSEN_AT, CHOSEN) = range(MIXTURE)  # fmt: skip
+ DETAILS, TERMS_TAIL, RUN_AT, CHOSEN_AT, CHOSEN,
+ PATTERN, STORE, CENTRE_AT, SPREAD_AT,
+ FUNCTIONS, FUNCTIONS_AT, BY_SCORE, MEANS_AT, GRADIENTS_AT, VALUE_ROW) = range(MIXTURE)  # fmt: skip
+#: Patterns of a unit's draws: those of proposals, weighted; or of p itself, independent, a sample
+#: and its mirror image, orthogonal directions, a Latin hypercube.
+IMPORTANCE, INDEPENDENT, ANTITHETIC, ORTHOGONAL, STRATIFIED = range(5)
+#: Of a control function: its address, or `GIVEN`, and that of its arguments.
+FUNCTION = 2
 #: Of a group: its kernel, the parameters of its distributions, their columns, their number.
 GROUP = 4
 #: Options of the weights: log of the clip, then per proposal log mⱼ, then the heuristic's own.
@@ -51,7 +62,8 @@ CLIP = 0
 
 #: Sums of a slot behind the score's: ΣW, ΣW² and ΣWV of units, V being ``Σ W w``; then, per part,
 #: ΣW, ΣW², ΣV, ΣV² of samples and `SUMS` rows per score entry; then, per control column, its
-#: sum and those of its products with all columns of the units: S, F, V, W, controls.
+#: sum and those of its products with all columns of the units: S, F, V, W, controls; then, per
+#: control function multiplied by scores, `of_score_control` sums per score entry.
 EXTRAS = 3
 WEIGHT, WEIGHT_SQUARED, WEIGHT_VALUE = range(EXTRAS)
 PART = 4
@@ -63,19 +75,31 @@ STEP = 256 * math.log(2)
 NO_LEVEL = -1e18
 
 # Columns of a workspace behind those of the other runs: log q and log p, one to work in, the
-# log-weight, the weight; then the units': S, F, V, W, controls.
+# log-weight, the weight, values of control functions, those of the pattern; then the units': S, F,
+# V, W, controls, controls times scores.
 _COLUMNS = 6
 
 
-def mixture_columns(proposals: int, size: int, controls: int) -> int:
-    """Columns that a workspace has for them."""
-    return proposals + _COLUMNS + 2 * size + controls
+def unit_columns(proposals: int, size: int, controls: int, functions: int, by_score: int) -> int:
+    """Columns that a workspace has for them, but for those of a pattern."""
+    return proposals + _COLUMNS + (2 + by_score) * size + controls + 2 * functions
 
 
-def mixture_slot(parts: int, details: bool, size: int, controls: int, rows: int) -> int:
-    """Doubles of a slot behind the score's sums; ``rows`` columns are controls, or the weight."""
+def unit_slot(parts: int, details: bool, size: int, controls: int, rows: int, by_score: int) -> int:
+    """Doubles of a slot behind the score's sums.
+
+    There are columns of ``controls``, and ``rows`` of these, weight and value have sums of
+    their own.
+    """
     part = PART + (SUMS * size if details else 0)
-    return EXTRAS + parts * part + rows * (3 + 2 * size + controls)
+    score_controls = by_score * of_score_control(controls, by_score) * size
+    return EXTRAS + parts * part + rows * (3 + 2 * size + controls) + score_controls
+
+
+@register_jitable
+def of_score_control(controls, by_score):
+    """Sums of a control times a score: its own, its products with S, F, W, controls, its likes."""
+    return 4 + controls + by_score
 
 
 @plain
@@ -109,6 +133,25 @@ def weight_of(table, mixture, workspace):
 
 
 @plain
+def values_of(table, mixture, workspace):
+    """Columns of the control functions' values."""
+    return offset(weight_of(table, mixture, workspace), table[STRIDE])
+
+
+@plain
+def store_of(table, mixture, workspace):
+    """Columns of the pattern, which start at the first row whatever the tile's."""
+    values = values_of(table, mixture, workspace)
+    return offset(values, mixture[FUNCTIONS] * table[STRIDE] - table[ROW])
+
+
+@plain
 def units_of(table, mixture, workspace):
-    """Columns of the units, which start at the first row whatever the tile's."""
-    return offset(weight_of(table, mixture, workspace), table[STRIDE] - table[ROW])
+    """Columns of the units, which do so too."""
+    return offset(store_of(table, mixture, workspace), mixture[STORE] * table[STRIDE])
+
+
+@plain
+def controls_of(mixture):
+    """Control columns of the units: of proposals, then functions."""
+    return mixture[CONTROLS] + mixture[FUNCTIONS]

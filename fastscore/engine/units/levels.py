@@ -26,12 +26,14 @@ from fastscore.engine.units.layout import (
     CONTROLS,
     DETAILS,
     EXTRAS,
+    FUNCTIONS,
     NO_LEVEL,
     PART,
     PARTS,
     STEP,
     SUMS,
     TARGET,
+    VALUE_ROW,
     WEIGHT,
     WEIGHT_SQUARED,
     WEIGHT_VALUE,
@@ -71,6 +73,8 @@ def rescale(table, slot, level):
             for j in range(5 * size, SUMS * size):
                 sums[PART + j] *= factor
     weighted = 2 * size + 2
+    if mixture[FUNCTIONS] != 0 or mixture[VALUE_ROW] != 0:
+        return  # they keep to level 0, where all sums are as they should be
     width = 1 + weighted + mixture[CONTROLS]
     rows = offset(parts, mixture[PARTS] * part_size(mixture, size))
     for a in range(mixture[CONTROLS] + mixture[TARGET]):
@@ -103,8 +107,10 @@ def rise(table, mixture, workspace, rows, slot, top):
     """Raise a slot's level, and that of the units begun, if a weight asks for it."""
     if not top > -math.inf:
         return
-    # Products of scores are not rescaled: with them weights are taken as they are.
-    level = math.floor(top / STEP + 0.5) if table[PRODUCTS] == NO_PRODUCTS else 0.0
+    # Neither products of scores nor control functions are rescaled: with them weights are taken as
+    # they are.
+    fixed = table[PRODUCTS] != NO_PRODUCTS or mixture[FUNCTIONS] != 0 or mixture[VALUE_ROW] != 0
+    level = 0.0 if fixed else math.floor(top / STEP + 0.5)
     if level <= slot[LEVEL]:
         return
     if slot[LEVEL] > NO_LEVEL:

@@ -30,8 +30,10 @@ from fastscore.engine.units.layout import (
     GROUP,
     GROUPS,
     GROUPS_AT,
+    IMPORTANCE,
     OPTIONS_AT,
     PACKED_AT,
+    PATTERN,
     PROPOSALS,
     RANDOM,
     SAMPLERS_AT,
@@ -40,11 +42,15 @@ from fastscore.engine.units.layout import (
     log_weight_of,
     weigh_tile,
 )
+from fastscore.engine.units.patterns import draw_pattern
 
 
 @plain
 def propose(table, mixture, workspace, draw, rows):
-    """One draw of each unit of a tile, and its log-weight."""
+    """One draw of each unit of a tile, and its log-weight if there are proposals."""
+    if mixture[PATTERN] != IMPORTANCE:
+        draw_pattern(table, mixture, workspace, draw, rows)
+        return
     if mixture[RANDOM] != 0:
         own = 0
         _sample_mixture(table, mixture, workspace, rows)
@@ -113,6 +119,8 @@ def fill_weightless(table, mixture, workspace, rows):
 
     So f never sees an x outside the target's support.  Returns whether there is one at all.
     """
+    if mixture[PATTERN] != IMPORTANCE:
+        return True
     log_weight, x = log_weight_of(table, mixture, workspace), x_of(table, workspace)
     good = 0
     while good < rows and not log_weight[good] > -math.inf:
