@@ -103,29 +103,25 @@ class DeltaMethod:
         """
         expect = _expectation_of(name, p)
         d, loc = p.d, np.asarray(p.mean, dtype=float)
-        value = float(f(loc[None])[0])
+        g = _given(f"{name}.gradient", self.gradient, loc, [(d,)])
+        hessian = _given(f"{name}.hessian", self.hessian, loc, [(d,), (d, d)])
+        sigma = np.sqrt(np.asarray(p.variance))
+        steps = _steps(loc, sigma, _STEP if self.step is None else self.step)
+        order = 2 if hessian is None and d <= _FULL else int(hessian is None or g is None)
+        value, slopes, curves = _differences(f, loc, steps, order)
         if not np.isfinite(value):
             raise ValueError(
                 f"{name}=DeltaMethod(): f is {value} at the mean x = {shown(loc)}, where it has no "
                 "Taylor polynomial: take a fs.ControlVariate of your own"
             )
-        g = _given(f"{name}.gradient", self.gradient, loc, [(d,)])
-        hessian = _given(f"{name}.hessian", self.hessian, loc, [(d,), (d, d)])
-        if g is None or hessian is None:
-            sigma = np.sqrt(np.asarray(p.variance))
-            steps = _steps(loc, sigma, _STEP if self.step is None else self.step)
-            full = hessian is None and d <= _FULL
-            slopes, curves = _differences(f, loc, value, steps, full)
-            if g is None:
-                g = slopes
-            if hessian is None:
-                hessian = _without_noise(curves, sigma)
-            if not (np.isfinite(g).all() and np.isfinite(hessian).all()):
-                raise ValueError(
-                    f"{name}=DeltaMethod(): f is NaN or infinite close to the mean "
-                    f"x = {shown(loc)}, and has no differences there: give gradient and hessian, "
-                    "or a smaller step"
-                )
+        g = slopes if g is None else g
+        hessian = _without_noise(curves, sigma) if hessian is None else hessian
+        if not (np.isfinite(g).all() and np.isfinite(hessian).all()):
+            raise ValueError(
+                f"{name}=DeltaMethod(): f is NaN or infinite close to the mean "
+                f"x = {shown(loc)}, and has no differences there: give gradient and hessian, "
+                "or a smaller step"
+            )
         hessian = _symmetric(f"{name}.hessian", hessian)
         trace, gradient = expect(p, g, hessian)
         known = value + trace / 2, gradient
@@ -239,41 +235,46 @@ def _steps(loc: np.ndarray, sigma: np.ndarray, step: float) -> np.ndarray:
 
 
 def _differences(
-    f: Callable[[np.ndarray], np.ndarray], loc: np.ndarray, value: float, steps: np.ndarray,
-    full: bool,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Gradient, and Hessian or its diagonal, from f at points around the mean.
+    f: Callable[[np.ndarray], np.ndarray], loc: np.ndarray, steps: np.ndarray, order: int
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """f at the mean, its gradient, and its Hessian or the diagonal, from points around.
 
-    With ``δ(v) = f(μ + v) + f(μ − v) − 2 f(μ)`` an entry off the diagonal comes from
+    Order 0 asks for f alone, 1 for the diagonal, 2 for all.  With
+    ``δ(v) = f(μ + v) + f(μ − v) − 2 f(μ)`` an entry off the diagonal comes from
     ``δ(v_k + v_j) − δ(v_k) − δ(v_j)``.
     """
     d = len(loc)
-    k = np.arange(d)
+    one = np.arange(d if order else 0)
+    k, j = (np.concatenate([one, off]) for off in np.tril_indices(d if order == 2 else 0, -1))
+    sign = np.repeat([0.0, 1.0, -1.0], [1, len(k), len(k)])
+    values = _moved(f, loc, steps, np.append(0, np.tile(k, 2)), np.append(0, np.tile(j, 2)), sign)
+    value, (up, down) = float(values[0]), values[1:].reshape(2, -1)
     with np.errstate(invalid="ignore", over="ignore"):
-        up, down = _moved(f, loc, steps, k, k), _moved(f, loc, -steps, k, k)
-        slopes, bends = (up - down) / (2 * steps), up + down - 2 * value
-        if not full:
-            return slopes, bends / steps**2
-        k, j = np.tril_indices(d, -1)
-        both = _moved(f, loc, steps, k, j) + _moved(f, loc, -steps, k, j) - 2 * value
-        hessian = np.diag(bends / steps**2)
+        bends = up + down - 2 * value
+        if not order:
+            return value, bends, bends
+        slopes, curves = (up - down)[:d] / (2 * steps), bends[:d] / steps**2
+        if order == 1:
+            return value, slopes, curves
+        k, j, both = k[d:], j[d:], bends[d:]
+        hessian = np.diag(curves)
         hessian[k, j] = hessian[j, k] = (both - bends[k] - bends[j]) / (2 * steps[k] * steps[j])
-    return slopes, hessian
+    return value, slopes, hessian
 
 
 def _moved(
     f: Callable[[np.ndarray], np.ndarray], loc: np.ndarray, steps: np.ndarray,
-    k: np.ndarray, j: np.ndarray,
+    k: np.ndarray, j: np.ndarray, sign: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
     """f at the mean moved along the coordinates k and j, which may be the same."""
     count = max(1, _AT_ONCE // len(loc))
-    values = [np.empty(0)]
+    values = []
     for first in range(0, len(k), count):
-        one, other = k[first : first + count], j[first : first + count]
+        one, other, by = (a[first : first + count] for a in (k, j, sign))
         x = np.tile(loc, (len(one), 1))
         rows = np.arange(len(one))
-        x[rows, one] += steps[one]
-        x[rows, other] += np.where(one == other, 0.0, steps[other])
+        x[rows, one] += by * steps[one]
+        x[rows, other] += np.where(one == other, 0.0, by * steps[other])
         values.append(f(x))
     return np.concatenate(values)
 
