@@ -17,6 +17,7 @@ from fastscore.engine.distinct import DistinctRun
 from fastscore.engine.enumeration import CountedRun
 from fastscore.engine.moments import ExactMoments, ImportanceMoments, Moments
 from fastscore.engine.products import FOR_BASELINE, NO_PRODUCTS, Products
+from fastscore.engine.replicates import ReplicateMoments
 from fastscore.engine.run import Run
 from fastscore.engine.streams import seed_of
 from fastscore.estimate import Estimate, entries_of
@@ -185,6 +186,8 @@ def gradient(
     def replay(wanted: int) -> Products | None:
         if isinstance(run, CountedRun | DistinctRun):
             return run.products_by_counts()
+        if isinstance(run.moments, ReplicateMoments):
+            return run.moments.products
         again = plan.samples(wanted)
         again.rounds()
         return again.products

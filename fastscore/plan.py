@@ -23,7 +23,7 @@ from fastscore.engine.ranking import CalledValues, CompiledValues, RankedRun
 from fastscore.engine.run import Run
 from fastscore.engine.scheme import Scheme, cut_of
 from fastscore.engine.streams import key_of
-from fastscore.engine.tiles import Tiling, batch_stride, stride_of, tiling
+from fastscore.engine.tiles import Tiling, batch_stride, replicate_tiling, stride_of, tiling
 from fastscore.engine.top import TopRun
 from fastscore.engine.weighting import Weighting
 from fastscore.families import Family
@@ -36,7 +36,14 @@ from fastscore.integrand.pointer import c_function
 from fastscore.variance.control_variates import Controls
 from fastscore.variance.estimators import Enumerate, Estimator, Exact, Score
 from fastscore.variance.patterns import pattern_of
-from fastscore.variance.sampling import Counts, Independent, Sampling, WithoutReplacement
+from fastscore.variance.points import check_points, points_of
+from fastscore.variance.sampling import (
+    Counts,
+    Independent,
+    Sampling,
+    Sobol,
+    WithoutReplacement,
+)
 from fastscore.variance.terms import check_depends, owners_and_groups, reach
 
 
@@ -92,6 +99,9 @@ class Plan:
             return self.distinct(self.sampling.size)
         if isinstance(self.sampling, Counts):
             return self.counts()
+        if isinstance(self.sampling, Sobol) and isinstance(self.estimator, Score):
+            check_points(self.integrand)
+            return self.samples(NO_PRODUCTS)  # its moments know those of replicates
         return self.samples(products)
 
     def samples(self, products: int) -> Run:
@@ -126,6 +136,7 @@ class Plan:
             direct=blocks.NONE if direct is None else blocks.GIVEN, mixture=mixture,
             stride=batch_stride(blocks_of_batch(cut, draws) * cut.block * draws),
             weighting=self._weighting(blocks.GIVEN),
+            points=self._points,
         )  # fmt: skip
         f, _, _ = self._f(source)
         seen, conditional = self._seen(source), self.integrand.conditional
@@ -154,6 +165,7 @@ class Plan:
             args=arguments, functions=functions, mixture=self._mixture,
             stride=None if self._mixture is None else batch_stride(self._cut.rows),
             weighting=weighting,
+            points=self._points,
         )  # fmt: skip
         if (
             any(getattr(function, "parallel", False) for function in functions)
@@ -337,7 +349,7 @@ class Plan:
                 mixture, detailed=self.details, chosen=self.chosen, functions=self.functions
             ), units
         assert self.n is not None
-        if isinstance(self.sampling, Independent) and not self.functions:
+        if isinstance(self.sampling, (Independent, Sobol)) and not self.functions:
             return None, self.n
         pattern = pattern_of(self.sampling, self._source.family, self.functions)
         return pattern, -(-self.n // pattern.draws)
@@ -349,9 +361,18 @@ class Plan:
     @property
     def _cut(self) -> Tiling:
         scheme, units = self._scheme_and_units
+        if isinstance(self.sampling, Sobol):
+            return replicate_tiling(units, self.p.d, self.p.size, self.sampling.replicates)
         if scheme is None:
             return tiling(units, self.p.d, self.p.size)
         return cut_of(scheme, units)
+
+    @cached
+    def _points(self) -> np.ndarray | None:
+        """What samples are made from, if not random words."""
+        if not isinstance(self.sampling, Sobol):
+            return None
+        return points_of(self.sampling, self.p, self._source.family, self._cut, self.seed)
 
     def _f(self, source: Source) -> tuple[Any, Any, list[Any]]:
         """f as an address, its arguments, and what must be kept alive; or a callable of X."""

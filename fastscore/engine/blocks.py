@@ -32,6 +32,7 @@ from fastscore.engine.memory import (
 from fastscore.engine.normals import SCRATCH
 from fastscore.engine.products import NO_PRODUCTS, add_products
 from fastscore.engine.streams import STATE_WORDS, seed_stream
+from fastscore.engine.structured import next_tile, set_points
 from fastscore.engine.terms import (
     COLUMNS,
     NATURAL_AT,
@@ -77,12 +78,13 @@ evaluate_tile = native_caller(INTEGRAND)
 
 #: The table: addresses of kernels, addresses of data, key of the streams, shapes, policy, the
 #: row of the workspace's columns at which the tile starts, which products to add up, the table of
-#: the proposals (see ``units``), that of weights for each score column (see ``terms``), and how
-#: many columns either needs.
-TABLE = 24
+#: the proposals (see ``units``), that of weights for each score column (see ``terms``), how many
+#: columns either needs, and the table of the points that samples are made from (see
+#: ``structured``).
+TABLE = 25
 (SAMPLE_AT, F_AT, ACCUMULATE_AT, FINISH_AT, SCORE_AT, DIRECT_AT, PARAMS_AT, INDEX_AT, ARGS_AT,
  KEY_0, KEY_1, D, STRIDE, TILE, CHUNK, BLOCK, N, SIZE, POLICY, ROW,
- PRODUCTS, MIXTURE_AT, WEIGHTS_AT, MORE) = range(TABLE)  # fmt: skip
+ PRODUCTS, MIXTURE_AT, WEIGHTS_AT, MORE, POINTS_AT) = range(TABLE)  # fmt: skip
 #: In place of an address: there is no such kernel; Python has put its result there; of a direct
 #: term, that the columns are only those of weighted scores.
 NONE, GIVEN, WEIGHTED = 0, -1, -2
@@ -177,12 +179,16 @@ def terms_of(table, workspace):
 @plain
 def start_stream(table, workspace, block):
     """Seed a worker's stream for a block."""
-    seed_stream(stream_of(workspace), np.uint64(table[KEY_0]), np.uint64(table[KEY_1]), block)
+    stream = stream_of(workspace)
+    seed_stream(stream, np.uint64(table[KEY_0]), np.uint64(table[KEY_1]), block)
+    if table[POINTS_AT] != NONE and block >= 0:
+        set_points(stream, table[POINTS_AT], block, table[BLOCK])
 
 
 @plain
 def sample(table, workspace, rows):
     """Fill the tile."""
+    next_tile(stream_of(workspace), rows)
     sample_tile(
         table[SAMPLE_AT],
         (as_floats(table[PARAMS_AT]), stream_of(workspace), scratch_of(workspace),

@@ -13,7 +13,9 @@ from fastscore.engine.jit import plain, tile_kernel
 from fastscore.engine.memory import as_integers, as_shorts, as_words, below_16, offset
 from fastscore.engine.normals import CHUNK
 from fastscore.engine.streams import LANES, fill_words
+from fastscore.engine.structured import RANDOM, kind_of
 
+_16, _48 = np.uint64(16), np.uint64(48)
 #: Samples that are drawn at a time.
 _LANES = 16
 #: Tables.
@@ -31,6 +33,9 @@ def tables(common: np.ndarray, rare: np.ndarray) -> list[np.ndarray]:
 @tile_kernel(SAMPLE)
 def coins(params, stream, scratch, x, rows, d, stride):
     """Fill a tile; the parameters start with the tables."""
+    if kind_of(stream) != RANDOM:
+        _compare(params, stream, scratch, x, rows, d, stride)
+        return
     words, need = as_words(scratch), -(-rows // _LANES) * _LANES // 4
     have = used = 0
     for k in range(d):
@@ -46,6 +51,22 @@ def coins(params, stream, scratch, x, rows, d, stride):
             rest = as_words(params)[_REST * d + k]
             _settle(draws, rows, threshold, rest, common, stream, offset(words, CHUNK), column)
         used += need
+
+
+@plain
+def _compare(params, stream, scratch, x, rows, d, stride):
+    """By a structured word each, whose lowest values are the rare outcome."""
+    words = as_words(scratch)
+    for k in range(d):
+        common = int(params[COMMON * d + k])
+        high = np.uint64(int(params[_THRESHOLD * d + k]) + 2**15) << _48
+        limit = high | (as_words(params)[_REST * d + k] >> _16)
+        for start in range(0, rows, CHUNK):
+            length = min(CHUNK, rows - start)
+            fill_words(stream, words, -(-length // LANES) * LANES)
+            column = as_integers(offset(x, k * stride + start))
+            for t in range(length):
+                column[t] = common ^ (1 if words[t] < limit else 0)
 
 
 @plain

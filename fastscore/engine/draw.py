@@ -14,7 +14,10 @@ from fastscore.engine.tiles import Tiling, batch_stride, tiling
 
 def draw_block(problem: Problem, block: int) -> np.ndarray:
     """Samples of one block of a problem, of shape (rows, d); of units those of each together."""
-    return _draw(problem.family, problem.cut, problem.key, range(block, block + 1), problem.mixture)
+    return _draw(
+        problem.family, problem.cut, problem.key, range(block, block + 1), problem.mixture,
+        problem.points,
+    )  # fmt: skip
 
 
 def draw_samples(family: Any, n: int, seed: int) -> np.ndarray:
@@ -29,12 +32,13 @@ def draw_units(mixture: Any, cut: Tiling, seed: int) -> np.ndarray:
 
 
 def _draw(
-    family: Any, cut: Tiling, key: np.ndarray, which: range, mixture: Any = None
-) -> np.ndarray:
+    family: Any, cut: Tiling, key: np.ndarray, which: range, mixture: Any = None,
+    points: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
     """Samples of consecutive blocks, in a workspace with room for one whole block."""
     draws = 1 if mixture is None else mixture.draws
     stride = batch_stride(cut.block * draws)
-    problem = Problem(family, cut, key, stride=stride, mixture=mixture)
+    problem = Problem(family, cut, key, stride=stride, mixture=mixture, points=points)
     workspace = problem.workspaces(1)[0]
     _, samples, _ = problem.columns(workspace)
     draw = driver.draw if mixture is None else driver.draw_units

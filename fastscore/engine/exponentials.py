@@ -11,6 +11,7 @@ from fastscore.engine.jit import elementwise, inlined
 from fastscore.engine.memory import as_words, offset, vector
 from fastscore.engine.normals import CHUNK
 from fastscore.engine.streams import LANES, fill_words
+from fastscore.engine.structured import RANDOM, kind_of
 from fastscore.engine.vecmath import (
     bits_float,
     float_bits,
@@ -20,13 +21,22 @@ from fastscore.engine.vecmath import (
     sincos,
 )
 
-_0, _2, _63 = np.uint64(0), np.uint64(2), np.uint64(63)
+_0, _1, _2, _3, _62, _63 = (np.uint64(i) for i in (0, 1, 2, 3, 62, 63))
 _HALF_STEP = 2.0**-53
 _EIGHTH_TURN = math.pi / 4
 
 
-def _in_bulk(of_word: Any) -> Any:
-    """Make a sampler, ``(stream, scratch, out, count, *parameters)``, from a function of a word."""
+@inlined
+def _as_it_is(word):
+    return word
+
+
+def _in_bulk(of_word: Any, folded: Any = _as_it_is) -> Any:
+    """Make a sampler, ``(stream, scratch, out, count, *parameters)``, from a function of a word.
+
+    If that uses low bits too, ``folded`` moves the top ones of a structured word there, so that
+    what comes of it increases with the word.
+    """
 
     @elementwise
     def invert(words, out, count, parameters):
@@ -34,11 +44,18 @@ def _in_bulk(of_word: Any) -> Any:
             out[i] = of_word(words[i], *parameters)
 
     @elementwise
+    def fold(words, count):
+        for i in range(count):
+            words[i] = folded(words[i])
+
+    @elementwise
     def fill(stream, scratch, out, count, *parameters):
         words = as_words(scratch)
         for start in range(0, count, CHUNK):
             length = min(CHUNK, count - start)
             fill_words(stream, words, -(-length // LANES) * LANES)
+            if kind_of(stream) != RANDOM:
+                fold(vector(words, length), length)
             invert(vector(words, length), vector(offset(out, start), length), length, parameters)
 
     return fill
@@ -98,6 +115,26 @@ def _cauchy(word, loc, scale):
     return loc + _signed(magnitude * scale, word)
 
 
+@inlined
+def _half(word):
+    """Below the middle negative and falling to it, else positive and growing from it."""
+    return (word << _1) ^ ((word >> _63) - _1)
+
+
+@inlined
+def _other_half(word):
+    """The same of a magnitude that falls as its word grows."""
+    return ~_half(word) ^ _1
+
+
+@inlined
+def _quarter(word):
+    """The outer quarters are those beyond an eighth turn."""
+    high, low = word >> _63, (word >> _62) & _1
+    signs = (_1 - high) | ((high ^ low ^ _1) << _1)
+    return (((word << _2) ^ (_0 - low)) & ~_3) | signs
+
+
 #: Uniforms above 0 and at most 1.
 uniforms = _in_bulk(_uniform)
 #: Exponentials of mean ``scale``.
@@ -107,8 +144,8 @@ fine_exponentials = _in_bulk(_fine_exponential)
 #: ``loc + scale log E`` of standard exponentials E.
 log_exponentials = _in_bulk(_log_exponential)
 #: Laplace(loc, scale).
-laplaces = _in_bulk(_laplace)
+laplaces = _in_bulk(_laplace, _half)
 #: Logistic(loc, scale).
-logistics = _in_bulk(_logistic)
+logistics = _in_bulk(_logistic, _other_half)
 #: Cauchy(loc, scale).
-cauchys = _in_bulk(_cauchy)
+cauchys = _in_bulk(_cauchy, _quarter)

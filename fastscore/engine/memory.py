@@ -136,6 +136,21 @@ def below_16(typingctx, draws, threshold, flip, out):
 
 
 @intrinsic
+def far_words(typingctx, base):
+    """A bit for each of 16 words, lowest first: whether its top nine bits are all the same."""
+
+    def codegen(context, builder, signature, args):
+        lanes, long = 16, ir.IntType(64)
+        wide = ir.VectorType(long, lanes)
+        read = builder.load(builder.bitcast(args[0], wide.as_pointer()), align=8)
+        moved = builder.add(read, ir.Constant(wide, [2**55] * lanes))
+        far = builder.icmp_unsigned("<", moved, ir.Constant(wide, [2**56] * lanes))
+        return builder.zext(builder.bitcast(far, ir.IntType(lanes)), long)
+
+    return i8(base), codegen
+
+
+@intrinsic
 def add_three(typingctx, base, a, b, c):
     """Add to three doubles, and 0 to the one behind them, as one vector."""
 

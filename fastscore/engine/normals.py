@@ -1,10 +1,15 @@
-"""Standard normals in bulk by Box and Muller (1958), shifted and scaled on the way."""
+"""Standard normals in bulk by Box and Muller (1958), shifted and scaled on the way.
+
+They take a word each, but make two normals of two: of structured words inversion makes one of one.
+"""
 
 from __future__ import annotations
 
+from fastscore.engine.inverse_normal import quantiles
 from fastscore.engine.jit import elementwise
 from fastscore.engine.memory import as_words, offset, vector
 from fastscore.engine.streams import fill_words
+from fastscore.engine.structured import RANDOM, kind_of
 from fastscore.engine.vecmath import quarter_turns, radius
 
 #: Normals are made in runs of this length, so that words and radii stay in L1.
@@ -27,6 +32,9 @@ def normals(stream, scratch, out, count, loc, scale):
         length = min(CHUNK, count - start)
         half = length // 2
         fill_words(stream, words, length)
+        if kind_of(stream) != RANDOM:
+            quantiles(words, offset(out, start), length, loc, scale)
+            continue
         _radii(vector(words, half), vector(offset(scratch, CHUNK), half), half)
         _angles(
             vector(offset(words, half), half),

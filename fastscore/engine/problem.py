@@ -46,6 +46,10 @@ class Problem:
         How the samples of a unit come about; the cut is then of units.
     weighting : Weighting, optional
         Weights of score columns in place of f.
+    mixture : Mixture, optional
+        Proposals to sample from; the cut is then of units.
+    points : ndarray, optional
+        Table of the points to make samples from; each fold is then a replicate of them.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class Problem:
         functions: Sequence[Any] = (),
         mixture: Scheme | None = None,
         weighting: Weighting | None = None,
+        points: np.ndarray | None = None,
     ) -> None:
         self.family = family
         self.cut = cut
@@ -75,6 +80,7 @@ class Problem:
         self.weighting = weighting
         if weighting is not None and direct == blocks.NONE:
             direct = blocks.WEIGHTED
+        self.points = points
         accumulate = family.accumulate_kernel
         self.fused = direct == blocks.NONE and not family.shares and mixture is None
         self.fused &= accumulate is not None
@@ -108,6 +114,7 @@ class Problem:
                 blocks.NONE if self._mixture_table is None else self._mixture_table.ctypes.data,
                 blocks.NONE if weighting is None else weighting.table.ctypes.data,
                 self._more,
+                blocks.NONE if points is None else points.ctypes.data,
             ],
             dtype=np.int64,
         )

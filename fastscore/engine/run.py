@@ -14,6 +14,7 @@ from fastscore.engine.draw import draw_block
 from fastscore.engine.moments import ExactMoments, ImportanceMoments, Moments, UnitMoments
 from fastscore.engine.problem import Problem
 from fastscore.engine.products import NO_PRODUCTS, Products, as_products
+from fastscore.engine.replicates import ReplicateMoments
 from fastscore.engine.units.layout import IMPORTANCE, NO_LEVEL
 
 
@@ -57,6 +58,8 @@ class Run(ABC):
         problem, mixture = self.problem, self.problem.mixture
         if problem.weighting is not None:
             return problem.weighting.moments(self.sums, self.reference)
+        if problem.points is not None:
+            return ReplicateMoments.of(self.sums, self.reference)
         if mixture is None:
             return Moments(self.sums, self.reference)
         if mixture.pattern != IMPORTANCE:

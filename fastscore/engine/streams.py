@@ -16,10 +16,19 @@ from numba.extending import intrinsic
 
 from fastscore.engine.jit import plain
 from fastscore.engine.memory import counted_loop, i8, words
+from fastscore.engine.structured import (
+    CONTROL_WORDS,
+    LANES,
+    POINTS,
+    RANDOM,
+    fill_structured,
+    kind_of,
+    set_random,
+)
 
-LANES = 8
-#: Words of a stream's state: four words of xoshiro256++ in each lane.
-STATE_WORDS = 4 * LANES
+_GENERATOR_WORDS = 4 * LANES
+#: Words of a stream's state: four words of xoshiro256++ in each lane, and whether they are used.
+STATE_WORDS = _GENERATOR_WORDS + CONTROL_WORDS
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -78,12 +87,23 @@ def seed_stream(state, key0, key1, block):
     """Fill the state of a stream from its key and block index."""
     start = splitmix64(key0 + (np.uint64(block) + np.uint64(1)) * _GOLDEN) ^ key1
     start = splitmix64(start)
-    for i in range(STATE_WORDS):
+    for i in range(_GENERATOR_WORDS):
         state[i] = splitmix64(start + np.uint64(i + 1) * _GOLDEN)
+    set_random(state)
+
+
+@plain
+def fill_words(state, out, count):
+    """Write ``count`` words, a positive multiple of `LANES`: random ones, or see ``structured``."""
+    kind = kind_of(state)
+    if kind != POINTS:
+        _fill_random(state, out, count)
+    if kind != RANDOM:
+        fill_structured(state, out, count)
 
 
 @intrinsic
-def fill_words(typingctx, state, out, count):
+def _fill_random(typingctx, state, out, count):
     """Write ``count`` random words, a positive multiple of `LANES`; the state stays in registers.
 
     Plain loops over lanes leave the state in memory and run at half the speed (0.75-1.1
@@ -129,3 +149,15 @@ def _xoshiro256pp(builder: Any, lanes: Any, state: list[Any]) -> tuple[Any, list
     s0 = builder.xor(s0, s3)
     s2 = builder.xor(s2, t)
     return word, [s0, s1, s2, rotl(s3, 45)]
+
+
+__all__ = [
+    "LANES",
+    "STATE_WORDS",
+    "derived_seed",
+    "fill_words",
+    "key_of",
+    "seed_of",
+    "seed_stream",
+    "splitmix64",
+]

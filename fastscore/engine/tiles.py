@@ -70,10 +70,13 @@ def tiling(n: int, d: int, size: int = 0) -> Tiling:
     Few samples shrink the blocks until each fold has one; many entries enlarge them, since each
     costs its sums to be cleared and merged.
     """
+    return _cut(n, d, tile_rows(d), _block_rows(d, size))
+
+
+def _block_rows(d: int, size: int) -> int:
     rows = tile_rows(d)
     elements = max(_BLOCK_ELEMENTS, _BLOCK_ELEMENTS_PER_SUM * size)
-    block = -(-max(elements // d, _BLOCK_ROWS) // rows) * rows
-    return _cut(n, d, rows, block)
+    return -(-max(elements // d, _BLOCK_ROWS) // rows) * rows
 
 
 @lru_cache(maxsize=256)
@@ -91,6 +94,18 @@ def unit_tiling(units: int, d: int, draws: int, slot: int, pattern: int = 0) -> 
     samples = max(_BLOCK_ELEMENTS, 4 * slot) // d
     block = -(-max(samples // draws, 1) // rows) * rows
     return _cut(units, d, rows, block)
+
+
+@lru_cache(maxsize=256)
+def replicate_tiling(n: int, d: int, size: int, replicates: int) -> Tiling:
+    """Cut n samples, or more, into a fold for each replicate of a power of two, at least 16.
+
+    Tiles and blocks are powers of two too, so that all of them are whole.
+    """
+    points = 1 << (max(_MULTIPLE, -(-n // replicates)) - 1).bit_length()
+    block = min(1 << (_block_rows(d, size).bit_length() - 1), points)
+    rows = min(1 << (tile_rows(d).bit_length() - 1), block)
+    return Tiling(replicates * points, d, rows, block, replicates * points // block, replicates)
 
 
 def _cut(n: int, d: int, rows: int, block: int) -> Tiling:

@@ -69,6 +69,9 @@ class Family(ABC):
     finish_kernel: TileKernel | None = None
     add_weighted_kernel: TileKernel | None = None
     dtype: type = np.float64
+    #: Whether each value is made, coordinate by coordinate, from one word by inversion, and so may
+    #: be made of other words than random ones, see ``structured``.
+    by_inversion: bool = False
     #: Whether `fisher` is an estimate from samples, for want of a closed form.
     fisher_estimated: bool = False
     #: Whether all entries of the score together span sufficient statistics of a sample.
@@ -157,6 +160,11 @@ class Family(ABC):
     def spread(self) -> np.ndarray | None:
         """Standard deviations, (d,), if coordinates are independent and Gaussian; else None."""
         return None
+
+    @property
+    def words(self) -> int | None:
+        """Words of a sample; None if they are not inverted one by one."""
+        return self.d if self.by_inversion else None
 
     @property
     def whole(self) -> Family:

@@ -13,6 +13,7 @@ from fastscore.engine.jit import elementwise, plain, tile_kernel
 from fastscore.engine.memory import as_floats, line_of, offset, pointer, vector
 from fastscore.engine.normals import MULTIPLE, normals
 from fastscore.engine.pairs import SCRATCH, add_pair_score, add_pair_sums
+from fastscore.engine.structured import RANDOM, kind_of
 from fastscore.engine.triangles import add_multiple, affine
 
 #: Beyond, u and t count as overflown, and the density as 0.
@@ -100,7 +101,11 @@ def sample(params, stream, scratch, x, rows, d, stride):
     count = -(-rows // MULTIPLE) * MULTIPLE
     room = np.empty(r * count)
     common = pointer(room)
-    normals(stream, scratch, common, r * count, 0.0, 1.0)
+    if kind_of(stream) == RANDOM:
+        normals(stream, scratch, common, r * count, 0.0, 1.0)
+    else:  # whose words come coordinate by coordinate
+        for k in range(r):
+            normals(stream, scratch, offset(common, k * count), count, 0.0, 1.0)
     for i in range(d):
         column = offset(x, i * stride)
         normals(stream, scratch, column, count, loc[i], root[i])

@@ -157,6 +157,7 @@ class StandardNormal(Family):
         L, or its covariance or precision.
     """
 
+    by_inversion = True
     sample_kernel = _sample
     score_kernel = _score
     log_probs_kernel = _log_probs

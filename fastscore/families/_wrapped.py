@@ -36,6 +36,11 @@ class Wrapped(Family):
         """What a run without proposals draws from."""
         return self.inner.source
 
+    @property
+    def words(self) -> int | None:
+        """Words of a sample."""
+        return self.inner.words
+
     def _as_samples(self, x: Any) -> np.ndarray:
         return self.inner._as_samples(x)
 

@@ -47,6 +47,7 @@ class Bernoulli(Probability):
     """
 
     exponential_family = True
+    by_inversion = True
     sample_kernel = coins
     score_kernel = score
     log_probs_kernel = log_probs

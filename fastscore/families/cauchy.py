@@ -71,6 +71,7 @@ class Cauchy(LocationScale, sample=_sample, score=_score, log_density=_log_densi
     samples are the same.
     """
 
+    by_inversion = True
     standard = Standard(
         mean=math.nan, variance=math.nan, entropy=math.log(4 * math.pi),
         constant=-_LOG_PI, information=(0.5, 0.0, 0.5),

@@ -59,6 +59,7 @@ class Exponential(Coordinates, low=0.0, sample=_sample, score=_score, log_densit
     """
 
     exponential_family = True
+    by_inversion = True
 
     def __init__(self, rate: Any = None, *, log_rate: Any = None) -> None:
         (self._rate,) = self._set(positive("Exponential", "rate", rate, log_rate))

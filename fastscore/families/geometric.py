@@ -66,6 +66,7 @@ class Geometric(
     """
 
     exponential_family = True
+    by_inversion = True
 
     def __init__(self, probs: Any = None, *, logits: Any = None) -> None:
         self._set_probability(probs, logits)

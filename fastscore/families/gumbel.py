@@ -65,6 +65,7 @@ class Gumbel(LocationScale, sample=_sample, score=_score, log_density=_log_densi
     """
 
     symmetric = False
+    by_inversion = True
     standard = Standard(
         mean=np.euler_gamma, variance=math.pi**2 / 6, entropy=1 + np.euler_gamma, constant=0.0,
         information=(1.0, np.euler_gamma - 1, math.pi**2 / 6 + (1 - np.euler_gamma) ** 2),

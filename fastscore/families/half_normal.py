@@ -68,6 +68,7 @@ class HalfNormal(
     """
 
     exponential_family = True
+    by_inversion = True
     floors: ClassVar = {"scale": 1}
 
     def __init__(self, scale: Any = None, *, log_scale: Any = None) -> None:

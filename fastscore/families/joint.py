@@ -238,6 +238,12 @@ class Joint(Composite):
         )
         return Source(drawn, _forward, params.ctypes.data, (params, *sources))
 
+    @property
+    def words(self) -> int | None:
+        """Words of a sample: those of the parts."""
+        words = [p.words for p in self._parts.values()]
+        return None if None in words else sum(filter(None, words))
+
     def _as_samples(self, x: Any) -> np.ndarray:
         fields = self.form.fields(x)
         samples = [p._as_samples(xs) for p, xs in zip(self._parts.values(), fields, strict=True)]

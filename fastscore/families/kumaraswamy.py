@@ -92,6 +92,8 @@ class Kumaraswamy(
         ``1 − 1/b + (1 − 1/a) (ψ(b + 1) − ψ(1)) − log(a b)``.
     """
 
+    by_inversion = True
+
     #: A spread of log x, the inverse of an a, does not collapse.
     floors: ClassVar = {"concentration1": -1}
 

@@ -59,6 +59,7 @@ class Laplace(LocationScale, sample=_sample, score=_score, log_density=_log_dens
         Inversion of a uniform of 52 bits, and a sign: both tails are right to 2^-52.
     """
 
+    by_inversion = True
     standard = Standard(
         mean=0.0, variance=2.0, entropy=1 + math.log(2), constant=-math.log(2),
         information=(1.0, 0.0, 1.0),

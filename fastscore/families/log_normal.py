@@ -75,6 +75,7 @@ class LogNormal(
     """
 
     exponential_family = True
+    by_inversion = True
 
     def __init__(self, loc: Any, scale: Any = None, *, log_scale: Any = None) -> None:
         (self._loc, _), self._scale = self._set(

@@ -59,6 +59,7 @@ class Logistic(LocationScale, sample=_sample, score=_score, log_density=_log_den
         Inversion of a uniform of 52 bits, and a sign: both tails are right to 2^-53.
     """
 
+    by_inversion = True
     standard = Standard(
         mean=0.0, variance=math.pi**2 / 3, entropy=2.0, constant=0.0,
         information=(1 / 3, 0.0, (3 + math.pi**2) / 9),

@@ -56,6 +56,11 @@ class LowRankMultivariateNormal(Family):
     log_probs_kernel = log_probs
     accumulate_kernel = accumulate
 
+    @property
+    def words(self) -> int:
+        """Words of a sample: those of the common normals too."""
+        return self.d + self.parameters["cov_factor"].shape[1]
+
     def __init__(self, loc: Any, cov_factor: Any, cov_diag: Any) -> None:
         given = {"loc": loc, "cov_factor": cov_factor, "cov_diag": cov_diag}
         arrays = {name: checks.parameter(name, value) for name, value in given.items()}

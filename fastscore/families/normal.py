@@ -92,6 +92,7 @@ class Normal(Family):
     """
 
     exponential_family = True
+    by_inversion = True
     sample_kernel = sample
     score_kernel = _score
     log_probs_kernel = _log_probs

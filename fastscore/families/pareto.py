@@ -83,6 +83,7 @@ class Pareto(
     """
 
     exponential_family = True
+    by_inversion = True
     moving = ("scale",)
     #: A spread of log x, the inverse of an alpha, does not collapse.
     floors: ClassVar = {"alpha": -1}

@@ -64,6 +64,7 @@ class Uniform(
         Mean ``(low + high)/2``, variance ``(high − low)²/12``; entropy ``log(high − low)``.
     """
 
+    by_inversion = True
     moving = ("low", "high")
 
     def __init__(self, low: Any = 0.0, high: Any = 1.0) -> None:

@@ -93,6 +93,8 @@ class Weibull(
         ``1 + γ (1 − 1/k) + log(scale/k)``.
     """
 
+    by_inversion = True
+
     #: A spread of log x, the inverse of a concentration, does not collapse.
     floors: ClassVar = {"concentration": -1}
 

@@ -1,0 +1,188 @@
+"""Words that fill the unit cube evenly: Sobol' points, and strata in which each draw has one.
+
+A sampler that makes each value from one word, and no value from two, is fed with them in place of
+random ones: coordinate by coordinate, each in as many calls of `fill_words` as it likes.  Behind
+its generator a stream's state therefore says what words it gives, and where they have come to.
+Every word is uniform by itself; what they are together only a structure in the words' *top* bits
+shows, so that a value must be a smooth function of its word read as a fraction.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from fastscore.engine.jit import elementwise, plain
+from fastscore.engine.memory import (
+    as_integers,
+    as_words,
+    broadcast,
+    counted_loop,
+    i8,
+    offset,
+    u8,
+    vector,
+    words,
+)
+
+#: Words made at a time; a tile of structured words starts at a multiple of it.
+LANES = 8
+#: Where a state has what follows: behind eight lanes of four words of a generator.
+_CONTROL = 4 * LANES
+#: Kinds of words.
+RANDOM, POINTS, STRATA = range(3)
+#: Which of them are given; the coordinate, the place in its column and the rows of this; the number
+#: of the first point, or of the draw; where a table is, how far its coordinates are apart, and how
+#: many bits choose a stratum.
+CONTROL_WORDS = 8
+_KIND, _COLUMN, _PLACE, _ROWS, _FIRST, _TABLE_AT, _APART, _BITS = range(CONTROL_WORDS)
+
+#: A table of points: replicates, words of one of them, words of a coordinate; then of each
+#: coordinate of each replicate the shift, the direction numbers and a zero.
+POINTS_HEADER = 3
+_REPLICATES, _REPLICATE, _COORDINATE = range(POINTS_HEADER)
+
+#: Fields of a stratum's key: three for the shuffle, one that makes each place uniform.
+_1, _8, _24, _32, _64 = (np.uint64(i) for i in (1, 8, 24, 32, 64))
+
+
+@plain
+def _control(stream):
+    return offset(as_integers(stream), _CONTROL)
+
+
+@plain
+def kind_of(stream):
+    """What words a stream gives."""
+    return _control(stream)[_KIND]
+
+
+@plain
+def set_random(stream):
+    """Let a stream give random words."""
+    control = _control(stream)
+    control[_KIND] = RANDOM
+    control[_FIRST] = control[_ROWS] = 0
+
+
+@plain
+def set_points(stream, points_at, block, size):
+    """Let it give the points of a block: blocks of ``size`` points belong to replicates in turn."""
+    control, points = _control(stream), as_integers(points_at)
+    replicates = points[_REPLICATES]
+    control[_KIND] = POINTS
+    control[_FIRST] = block // replicates * size
+    control[_ROWS] = 0
+    control[_APART] = points[_COORDINATE]
+    control[_TABLE_AT] = points_at + 8 * (POINTS_HEADER + block % replicates * points[_REPLICATE])
+
+
+@plain
+def set_strata(stream, keys_at, stride, bits, draw, rows):
+    """Let it give the words of one draw of a set, of ``2**bits``: row by row, all in other strata.
+
+    ``keys_at`` is the address of a column of random words for each coordinate, kept for all draws
+    of the set.
+    """
+    control = _control(stream)
+    control[_KIND] = STRATA
+    control[_TABLE_AT], control[_APART], control[_BITS] = keys_at, stride, bits
+    control[_FIRST] = draw
+    control[_COLUMN] = control[_PLACE] = 0
+    control[_ROWS] = rows
+
+
+@plain
+def next_tile(stream, rows):
+    """Go on to the next rows, at the first coordinate."""
+    control = _control(stream)
+    control[_FIRST] += control[_ROWS]
+    control[_COLUMN] = control[_PLACE] = 0
+    control[_ROWS] = rows
+
+
+@plain
+def fill_structured(stream, out, count):
+    """Write ``count`` words of one coordinate; of strata over as many random ones."""
+    control = _control(stream)
+    place = control[_PLACE]
+    table = as_words(control[_TABLE_AT] + 8 * control[_COLUMN] * control[_APART])
+    if control[_KIND] == POINTS:
+        _fill_points(table, control[_FIRST] + place, out, count)
+    else:
+        bits, draw = np.uint64(control[_BITS]), np.uint64(control[_FIRST])
+        inside = min(count, control[_ROWS] - place)  # beyond, there are no keys
+        _stratify(vector(offset(table, place), inside), vector(out, inside), inside, bits, draw)
+    control[_PLACE] = place + count
+    if place + count >= control[_ROWS]:
+        control[_COLUMN] += 1
+        control[_PLACE] = 0
+
+
+@plain
+def _fill_points(table, first, out, count):
+    """Points ``first`` and following of a coordinate, in the order of the Gray code."""
+    step = first // LANES
+    base, gray, j = table[0], step ^ (step >> 1), 1 + 3
+    while gray != 0:
+        base ^= table[j] if gray & 1 else np.uint64(0)
+        gray, j = gray >> 1, j + 1
+    base ^= table[3] if step & 1 else np.uint64(0)
+    _walk(offset(table, 1), base, step, out, count // LANES)
+
+
+@intrinsic
+def _walk(typingctx, directions, base, step, out, steps):
+    """Eight words at a time: the low three bits of a point's number are its lane.
+
+    From one eight to the next the Gray code changes one higher bit, and that of the highest lanes.
+    """
+
+    def codegen(context, builder, signature, args):
+        directions, base, step, out, steps = args
+        word = ir.IntType(64)
+        wide = ir.VectorType(word, LANES)
+        out = builder.bitcast(out, wide.as_pointer())
+
+        def direction(j: Any) -> Any:
+            return builder.load(builder.gep(directions, [j]))
+
+        own = [direction(ir.Constant(word, j)) for j in range(3)]
+        lanes = ir.Constant(wide, [0] * LANES)
+        for lane in range(LANES):
+            value = ir.Constant(word, 0)
+            for j in range(3):
+                if (lane ^ lane >> 1) >> j & 1:
+                    value = builder.xor(value, own[j])
+            lanes = builder.insert_element(lanes, value, ir.Constant(ir.IntType(32), lane))
+
+        def go(i: Any, now: list[Any]) -> list[Any]:
+            made = builder.xor(lanes, broadcast(builder, now[0], LANES))
+            builder.store(made, builder.gep(out, [i]), align=8)
+            following = builder.add(builder.add(step, i), ir.Constant(word, 1))
+            bit = builder.cttz(following, ir.Constant(ir.IntType(1), 1))
+            changed = direction(builder.add(bit, ir.Constant(word, 3)))
+            return [builder.xor(now[0], builder.xor(changed, own[2]))]
+
+        counted_loop(builder, steps, [base], go)
+        return context.get_dummy_value()
+
+    return types.void(words, u8, i8, words, i8), codegen
+
+
+@elementwise
+def _stratify(keys, out, count, bits, draw):
+    """The top bits of a word become its stratum, a permutation of the draws by the row's key."""
+    mask, rest = (_1 << bits) - _1, _64 - bits
+    half = max(bits >> _1, _1)
+    for t in range(count):
+        key = keys[t]
+        place = ((draw ^ key) & mask) * ((key >> _8) | _1) & mask
+        place = ((place ^ (place >> half)) + (key >> _24)) & mask
+        place = place * ((key >> _32) | _1) & mask
+        place = (place ^ (place >> half)) ^ (key >> rest)
+        out[t] = (out[t] >> bits) | (place << rest)
