@@ -12,6 +12,7 @@ import numpy as np
 from fastscore.cached import cached
 from fastscore.engine.moments import ExactMoments, ImportanceMoments, Moments, UnitMoments
 from fastscore.engine.products import FOR_BASELINE, FOR_COVARIANCE, Products
+from fastscore.engine.scheme import Pattern
 from fastscore.families import Family
 from fastscore.families._moving import ByParameter
 from fastscore.importance.diagnostics import Diagnostics
@@ -48,6 +49,8 @@ class Estimate:
     n : int
         Samples behind it, with ``nonfinite="omit"`` those at which f is finite; of an exact sum
         the outcomes.
+    sampling : str
+        How they were drawn.
     seed : int or None
         ``rng=seed`` gives the same samples again; None if they were given.
     dof : float
@@ -85,6 +88,7 @@ class Estimate:
         biased: Sequence[str] = (),
         partial: tuple[int, ...] = (),
         detailed: Callable[[], ImportanceMoments] | None = None,
+        sampling: str = "iid",
     ) -> None:
         self._p = p
         self._wrt = wrt
@@ -96,6 +100,7 @@ class Estimate:
         self._partial = partial
         self._detailed = detailed
         self.n = moments.samples
+        self.sampling = sampling
         self.seed = seed
         self.dof = math.inf if self.exact else moments.n - 1
         self.nonfinite = moments.nonfinite
@@ -192,6 +197,19 @@ class Estimate:
         return ByParameter(
             self._p, {name: shaped(name, flat[at], scaled=scaled)[()] for name, at in slices}
         )
+
+    @property
+    def units(self) -> int:
+        """Independent units that standard errors come from: samples, pairs, sets, replicates."""
+        return self._moments.n
+
+    @property
+    def even(self) -> int:
+        """Entries of the gradient whose score is the same at both of a pair; 0 without pairs."""
+        scheme = self._moments.scheme if isinstance(self._moments, UnitMoments) else None
+        if not isinstance(scheme, Pattern) or self.sampling != "antithetic":
+            return 0
+        return int((~np.isin(self._chosen, scheme.odd)).sum())
 
     @cached
     def grad(self) -> Mapping[str, Any]:

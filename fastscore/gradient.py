@@ -95,18 +95,30 @@ def gradient(
         regresses ``f s`` on all entries of the score, in O(P²) per sample and about 40 P²
         numbers of memory, for P up to 4096, on as many threads as folds.  All of them leave the
         estimator exactly unbiased, but for `Proposals` that say otherwise.
-    sampling : {"iid", "counts"}
-        Independent samples; or, of a discrete family with a small support, how often each
-        outcome came among n of them, which says the same: f is then evaluated once at each outcome
-        that came, however large n.  Not with a direct term.
+    control_variates : ControlVariate, DeltaMethod, (h, mean), "score", or list of them, optional
+        Functions of known mean, on which value and gradient are regressed jointly with the
+        baseline, each entry by coefficients of its own that come from the other folds: nothing is
+        biased.  ``"score"``, or of an exponential family ``"statistics"``, are the entries of the
+        score: for the gradient the baseline is then ``"matrix"``.  Collinear ones do no harm.
+    sampling : {"iid", "counts", "antithetic", "stratified", "orthogonal", "sobol"} or Sampling
+        How samples are drawn.  Independently; or, of a discrete family with a small support, how
+        often each outcome came among n of them, which says the same: f is then evaluated once at
+        each outcome that came, however large n (not with a direct term).  Or in *units* that make
+        up for each other's errors, of which there are n over their size, rounded up: pairs of x and
+        its mirror image, for families symmetric about a centre; Latin hypercubes
+        (`fs.Stratified`); d orthogonal directions, for Gaussians; scrambled Sobol' points
+        (`fs.Sobol`), whose units are whole replicates.  `fs.WithoutReplacement` draws sets of
+        distinct outcomes of a small support.  Standard errors are those across units.  Pairs hurt
+        entries whose score is even about the centre, those by scales: they see each score twice.
     proposals : Proposals, Family or list of Family, optional
         Distributions to sample from in place of p, with importance weights: in equal shares and by
         the balance heuristic, or as `Proposals` say.  n is rounded up to whole *units*, which hold
         each in its exact proportion.
-    estimator : {"score", "exact"}
+    estimator : {"score", "exact"} or Enumerate
         By samples; or, of a discrete family with a small support, the sum over all its outcomes,
-        with a standard error of zero.  Neither ``n``, ``rng`` nor a direct term go with it, and no
-        baseline changes anything.
+        with a standard error of zero: neither ``n``, ``rng`` nor a direct term go with it, and no
+        baseline changes anything.  `fs.Enumerate` sums some outcomes, or coordinates, exactly, and
+        samples the others.
     threads : int, optional
         Threads at most; by default those that Numba uses, where that pays.  A NumPy-style f runs
         on one, and so do counts and exact sums.
@@ -207,6 +219,7 @@ def gradient(
             replay=None if stopped == "interrupted" else replay,
             biased=biased, partial=partial,
             detailed=None if stopped == "interrupted" else detailed,
+            sampling=sampling.word,
         )  # fmt: skip
 
     try:

@@ -60,6 +60,8 @@ def footer(estimate: Estimate) -> str:
         biased = "" if estimate.bias == "none" else f", biased: {estimate.bias}"
         return f"exact: all {estimate.n:,} possible outcomes enumerated{biased}"
     parts = [f"n = {estimate.n:,}", f"baseline {estimate.baseline!r}"]
+    if estimate.sampling not in ("iid", "counts"):
+        parts.append(f"sampling {estimate.sampling!r} in {estimate.units:,} units")
     if estimate.seed is not None:
         parts.append(f"seed {estimate.seed}")
     if estimate.importance is not None:
@@ -108,6 +110,12 @@ def advice(estimate: Estimate) -> str:
             lines.append(
                 f"It raises the variance of {worse} entries: compare with baseline={other}."
             )
+    if estimate.even:
+        lines.append(
+            f"{estimate.even} of {grads.size} entries have the same score at both samples of a "
+            "pair, as those by scales have: pairs hurt them, up to √2 in the error, unless f "
+            "itself is odd about the centre. Compare with sampling='iid'."
+        )
     if estimate.nonfinite:
         lines.append(f"f was NaN or infinite at {estimate.nonfinite:,} samples.")
     if estimate.importance is not None:

@@ -74,6 +74,16 @@ as_shorts = _pointer_to(shorts)
 
 
 @intrinsic
+def address_of(typingctx, base):
+    """The address that a pointer holds."""
+
+    def codegen(context, builder, signature, args):
+        return builder.ptrtoint(args[0], ir.IntType(64))
+
+    return i8(base), codegen
+
+
+@intrinsic
 def line_of(typingctx, base):
     """The first cache line that starts at ``base`` or behind it."""
 

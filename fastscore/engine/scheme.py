@@ -14,6 +14,7 @@ from fastscore.engine.control_functions import NO_FUNCTIONS, ControlFunctions
 from fastscore.engine.tiles import Tiling, unit_tiling
 from fastscore.engine.units import layout
 from fastscore.engine.units.block import run_units
+from fastscore.engine.units.patterns import orthogonal_columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,10 +203,9 @@ class Pattern(Scheme):
     @property
     def pattern_columns(self) -> int:
         """Columns of a workspace for it."""
-        from fastscore.engine.units.patterns import orthogonal_columns
-
-        d = self.target.d
-        return {layout.ORTHOGONAL: orthogonal_columns(d), layout.STRATIFIED: d}.get(self.kind, 0)
+        if self.kind == layout.STRATIFIED:
+            return int(self.target.words)
+        return orthogonal_columns(self.target.d) if self.kind == layout.ORTHOGONAL else 0
 
     def _fields(self) -> Mapping[int, Any]:
         vectors = {layout.CENTRE_AT: self.centre, layout.SPREAD_AT: self.spread}

@@ -9,6 +9,7 @@ import numpy as np
 from fastscore.engine.control_functions import ControlFunctions
 from fastscore.engine.scheme import Pattern
 from fastscore.engine.units import layout
+from fastscore.variance.points import words_of
 from fastscore.variance.sampling import Antithetic, Orthogonal, Sampling, Stratified
 
 #: Most coordinates of orthogonal sets, whose directions cost d² operations a sample.
@@ -45,6 +46,7 @@ def pattern_of(sampling: Sampling, source: Any, functions: ControlFunctions) -> 
             centre=np.ascontiguousarray(source.centre), spread=spread,
         )  # fmt: skip
     if isinstance(sampling, Stratified):
+        words_of(sampling.word, source, source)
         return Pattern(
             target=source, functions=functions, kind=layout.STRATIFIED, count=sampling.strata
         )

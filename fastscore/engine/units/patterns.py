@@ -20,13 +20,18 @@ from fastscore.engine.blocks import (
     x_of,
 )
 from fastscore.engine.jit import elementwise, plain
-from fastscore.engine.memory import as_floats, offset, vector
+from fastscore.engine.memory import address_of, as_floats, as_words, offset, vector
+from fastscore.engine.streams import LANES, fill_words
+from fastscore.engine.structured import set_random, set_strata
 from fastscore.engine.units.layout import (
     ANTITHETIC,
     CENTRE_AT,
+    DRAWS,
     ORTHOGONAL,
     PATTERN,
     SPREAD_AT,
+    STORE,
+    STRATIFIED,
     store_of,
 )
 
@@ -45,6 +50,8 @@ def draw_pattern(table, mixture, workspace, draw, rows):
         if draw == 0:
             _draw_orthogonal(table, mixture, workspace, rows)
         _take_orthogonal(table, mixture, workspace, draw, rows)
+    elif mixture[PATTERN] == STRATIFIED:
+        _draw_stratified(table, mixture, workspace, draw, rows)
     else:
         _sample(table, workspace, x_of(table, workspace), rows)
 
@@ -123,6 +130,31 @@ def _take_orthogonal(table, mixture, workspace, draw, rows):
             vector(offset(store, (draw * d + k) * stride), rows), length,
             vector(offset(x, k * stride), rows), rows, centre[k], spread[k],
         )  # fmt: skip
+
+
+@plain
+def _draw_stratified(table, mixture, workspace, draw, rows):
+    """Sample ``draw`` of each hypercube: in every coordinate from a stratum of its own.
+
+    A random key for each unit and coordinate says which draw has which stratum.
+    """
+    stream, stride = stream_of(workspace), table[STRIDE]
+    keys = as_words(store_of(table, mixture, workspace))
+    if draw == 0:
+        count = -(-rows // LANES) * LANES
+        for k in range(mixture[STORE]):
+            fill_words(stream, offset(keys, k * stride), count)
+    set_strata(stream, address_of(keys), stride, _log2(mixture[DRAWS]), draw, rows)
+    _sample(table, workspace, x_of(table, workspace), rows)
+    set_random(stream)
+
+
+@plain
+def _log2(power):
+    bits = 0
+    while 1 << bits < power:
+        bits += 1
+    return bits
 
 
 @plain
