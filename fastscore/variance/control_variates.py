@@ -86,6 +86,11 @@ class ControlVariate:
         if self.coefficient is not None:
             _finite("coefficient", self.coefficient)
 
+    @property
+    def scored(self) -> bool:
+        """Whether it is multiplied by scores."""
+        return self.gradient is not None
+
 
 #: Controls that a word stands for: all entries of the score.
 WORDS = ("score", "statistics")

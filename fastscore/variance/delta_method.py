@@ -84,6 +84,11 @@ class DeltaMethod:
             if name == "step":
                 checks.require(name, array, array > 0, "positive")
 
+    @property
+    def scored(self) -> bool:
+        """It is multiplied by scores: the gradient of its mean is known."""
+        return True
+
     def expanded(self, name: str, p: Family, f: Callable[[np.ndarray], np.ndarray]) -> Expansion:
         """The polynomial for a Gaussian.
 
