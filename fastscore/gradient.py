@@ -17,7 +17,7 @@ from fastscore.engine.distinct import DistinctRun
 from fastscore.engine.enumeration import CountedRun
 from fastscore.engine.moments import ExactMoments, ImportanceMoments, Moments
 from fastscore.engine.products import FOR_BASELINE, NO_PRODUCTS, Products
-from fastscore.engine.replicates import ReplicateMoments
+from fastscore.engine.replicates import ReplicateMoments, ReplicateUnitMoments
 from fastscore.engine.run import Run
 from fastscore.engine.streams import seed_of
 from fastscore.estimate import Estimate, entries_of
@@ -38,6 +38,7 @@ from fastscore.variance.sampling import (
     Independent,
     Orthogonal,
     Sampling,
+    Sobol,
     Stratified,
     as_sampling,
 )
@@ -198,7 +199,7 @@ def gradient(
     def replay(wanted: int) -> Products | None:
         if isinstance(run, CountedRun | DistinctRun):
             return run.products_by_counts()
-        if isinstance(run.moments, ReplicateMoments):
+        if isinstance(run.moments, ReplicateMoments | ReplicateUnitMoments):
             return run.moments.products
         again = plan.samples(wanted)
         again.rounds()
@@ -304,7 +305,7 @@ def _check_controls(
 ) -> Any:  # fmt: skip
     """Refuse what does not go with control variates; the baseline that they ask for."""
     for name, value, kinds in (
-        ("sampling", sampling, (Independent, Antithetic, Orthogonal, Stratified)),
+        ("sampling", sampling, (Independent, Antithetic, Orthogonal, Stratified, Sobol)),
         ("estimator", estimator, (Score,)),
     ):  # fmt: skip
         if not isinstance(value, kinds):

@@ -14,7 +14,7 @@ from fastscore.engine.draw import draw_block
 from fastscore.engine.moments import ExactMoments, ImportanceMoments, Moments, UnitMoments
 from fastscore.engine.problem import Problem
 from fastscore.engine.products import NO_PRODUCTS, Products, as_products
-from fastscore.engine.replicates import ReplicateMoments
+from fastscore.engine.replicates import ReplicateMoments, ReplicateUnitMoments
 from fastscore.engine.units.layout import IMPORTANCE, NO_LEVEL
 
 
@@ -59,7 +59,9 @@ class Run(ABC):
         if problem.weighting is not None:
             return problem.weighting.moments(self.sums, self.reference)
         if problem.points is not None:
-            return ReplicateMoments.of(self.sums, self.reference)
+            if mixture is None:
+                return ReplicateMoments.of(self.sums, self.reference)
+            return ReplicateUnitMoments.of(self.sums, self.reference, mixture)
         if mixture is None:
             return Moments(self.sums, self.reference)
         if mixture.pattern != IMPORTANCE:

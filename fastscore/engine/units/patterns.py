@@ -14,6 +14,7 @@ from fastscore.engine.blocks import (
     SAMPLE_AT,
     STRIDE,
     D,
+    sample,
     sample_tile,
     scratch_of,
     stream_of,
@@ -53,7 +54,7 @@ def draw_pattern(table, mixture, workspace, draw, rows):
     elif mixture[PATTERN] == STRATIFIED:
         _draw_stratified(table, mixture, workspace, draw, rows)
     else:
-        _sample(table, workspace, x_of(table, workspace), rows)
+        sample(table, workspace, rows)
 
 
 @plain
