@@ -9,7 +9,7 @@ import naive
 import numpy as np
 import pytest
 from cases import flat, rows, z_of_mean, z_of_variance
-from numba import config, njit
+from numba import cfunc, config, njit
 from oracle import assert_agrees, labels
 from test_control_variates import GAUSSIANS, HESSIAN, SLOPE, exact_mean, numerical_gradient
 
@@ -88,7 +88,6 @@ def exact():
 
 def samples_and_folds(f, given, n, seed):
     """Samples of a run, and the fold of each: those of units of one sample."""
-    names = tuple(P.parameters)
     plan = Plan(Integrand(f), P, (), n, seed, 1)
     prepared = Controls(
         tuple((Integrand(one.f), ()) for one in given),
@@ -96,7 +95,6 @@ def samples_and_folds(f, given, n, seed):
         np.full((len(given), P.size), np.nan), np.full(len(given), np.nan),
         np.zeros(len(given), bool), False,
     )  # fmt: skip
-    assert names == ("loc", "scale")
     plan = replace(plan, functions=plan.control_functions(prepared))
     return draw_units(plan._mixture, plan._cut, seed), labels(plan._cut)
 
@@ -328,3 +326,53 @@ def test_a_control_that_is_not_finite_in_the_run_is_an_error():
     holed = njit(lambda x: math.nan if x[0] > 2 else x[0])
     with pytest.raises(ValueError, match="a control variate is NaN"):
         fs.gradient(waves, P, n=100, control_variates=fs.ControlVariate(holed, 1.0, check=False))
+
+
+# --- samples that are no array of float64 ---
+
+
+@njit
+def counted(x):
+    return math.sqrt(x.a[0] + 1.0) + x.b[0] ** 2
+
+
+@njit
+def both(x):
+    return x.a[0] + x.b[0]
+
+
+def test_controls_see_samples_as_f_does():
+    """As a named tuple, of a Joint."""
+    p = fs.Joint(a=fs.Poisson([3.0]), b=fs.Normal([1.0], [1.0]))
+    options = {"n": 2000, "rng": 1}
+    compiled = fs.gradient(counted, p, control_variates=(both, 4.0), **options)
+    called = fs.gradient(
+        lambda X: np.sqrt(X.a[:, 0] + 1.0) + X.b[:, 0] ** 2, p,
+        control_variates=(lambda X: X.a[:, 0] + X.b[:, 0], 4.0), **options,
+    )  # fmt: skip
+    np.testing.assert_allclose(compiled.flat, called.flat, rtol=1e-10)
+    plain = fs.gradient(counted, p, **options)
+    assert compiled.value_stderr < 0.9 * plain.value_stderr
+    with pytest.raises(ValueError, match=r"is nan at x = \(a=\["):
+        fs.gradient(counted, p, control_variates=(njit(lambda x: math.nan), 1.0), **options)
+
+
+def test_a_c_function_as_a_control():
+    @cfunc("float64(int32, CPointer(float64))")
+    def first(d, x):
+        return x[0]
+
+    jitted = njit(lambda x: x[0])
+    options = {"n": 2000, "rng": 1}
+    by_pointer = fs.gradient(waves, P, control_variates=(first, LOC[0]), **options)
+    by_jit = fs.gradient(waves, P, control_variates=(jitted, LOC[0]), **options)
+    np.testing.assert_array_equal(by_pointer.flat, by_jit.flat)
+
+
+def test_one_seed_gives_the_same_bits_for_any_number_of_threads():
+    one, two = (
+        fs.gradient(waves, P, n=400_000, rng=1, threads=k, control_variates=controls())
+        for k in (1, 2)
+    )
+    np.testing.assert_array_equal(one.flat, two.flat)
+    assert one.value == two.value
