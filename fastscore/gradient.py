@@ -277,7 +277,10 @@ def _with_controls(plan: Plan, controls: tuple[Any, ...], wrt: tuple[str, ...]) 
     def values(h: Integrand, args: tuple[Any, ...], x: np.ndarray) -> np.ndarray:
         return evaluate(dataclasses.replace(plan, integrand=h, args=args), x)
 
-    prepared = prepare(controls, plan.integrand, plan.p, wrt, plan.args, plan.seed, values)
+    try:
+        prepared = prepare(controls, plan.integrand, plan.p, wrt, plan.args, plan.seed, values)
+    except KeyboardInterrupt:
+        raise Interrupted(None) from None
     return dataclasses.replace(plan, functions=plan.control_functions(prepared))
 
 
@@ -318,7 +321,21 @@ def _check_controls(
         )
     if sources is not None and sources.self_normalized:
         raise ValueError("control_variates do not go with self_normalized=True: leave one out")
-    if not any(isinstance(control, str) for control in controls):
+    if integrand.weighs is not None:
+        raise ValueError(
+            f"control_variates do not go with {integrand.weighs}, which puts values of its own in "
+            "place of f: leave one out"
+        )
+    words = [control for control in controls if isinstance(control, str)]
+    if (words or baseline == "matrix") and any(
+        not isinstance(control, str) and control.scored for control in controls
+    ):
+        other = repr(words[0]) if words else "baseline='matrix'"
+        raise ValueError(
+            f"control_variates: {other} regresses all entries on the same controls, and one whose "
+            "gradient is known is another for each entry: leave one out"
+        )
+    if not words:
         return baseline
     if baseline not in ("optimal", "matrix"):
         raise ValueError(
@@ -435,7 +452,7 @@ def _check_moments(moments: Moments | ExactMoments) -> None:
     if moments.nonfinite == 0 and not moments.finite:
         raise ValueError(
             "the sums of f² s² are not finite although f is: f is too large for float64 "
-            "(rescale it), or the direct term or conditional is NaN or infinite"
+            "(rescale it), or the direct term, conditional or a control variate is NaN or infinite"
         )
 
 

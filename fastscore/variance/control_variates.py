@@ -31,8 +31,9 @@ _STREAM = 4
 #: Samples that stated means are compared with, entries of their scores at most, and standard
 #: errors off at which a mean is wrong.
 _PILOT, _SCORES, _LIMIT = 4096, 2**22, 6.0
-#: Part of the sum of squares beyond which one sample has too much of it for a verdict.
-_HEAVY = 0.1
+#: Part of the sum of squares beyond which one sample has too much of it for a verdict; and how
+#: many more such samples may be missing.
+_HEAVY, _MISSING = 0.15, 1.5
 #: Rounding of a mean, relative to the largest value.
 _ROUNDING = 1e-12
 
@@ -84,6 +85,11 @@ class ControlVariate:
         _finite("mean", self.mean)
         if self.coefficient is not None:
             _finite("coefficient", self.coefficient)
+
+    @property
+    def scored(self) -> bool:
+        """Whether it is multiplied by scores."""
+        return self.gradient is not None
 
 
 #: Controls that a word stands for: all entries of the score.
@@ -180,7 +186,7 @@ def prepare(
             score = True
         elif isinstance(control, DeltaMethod):
             expanded = control.expanded(name, p, lambda x: evaluate(_bare(integrand), args, x))
-            quadratic = Integrand(expanded.function, kind="sample")
+            quadratic = Integrand(expanded.function, kind=expanded.kind)
             rows.append(
                 (quadratic, expanded.args, expanded.mean, expanded.gradient, control.coefficient)
             )
@@ -297,7 +303,11 @@ class _Pilot:
     ) -> None:  # fmt: skip
         """Raise a ValueError if a mean or a gradient lies too far from the samples'."""
         x, scores = self.samples
-        values = np.asarray(self.evaluate(_bare(h), args, x), dtype=float)
+        try:
+            values = self.evaluate(_bare(h), args, x)
+        except Exception as error:
+            error.add_note(f"raised by f of {name}")
+            raise
         bad = np.flatnonzero(~np.isfinite(values))
         if bad.size:
             at = shown(rows_of(self.p.form.seen(x), bad[0]))
@@ -331,12 +341,12 @@ def _standard_errors(values: np.ndarray, stated: np.ndarray) -> np.ndarray:
     """
     n = len(values)
     squares = (values - values.mean(axis=0)) ** 2
-    total = squares.sum(axis=0)
+    total, largest = squares.sum(axis=0), squares.max(axis=0)
     first, same = values[0], np.ptp(values, axis=0) == 0
-    error = np.sqrt(total / (n * (n - 1)))
+    error = np.sqrt(total / (n * (n - 1))) + _MISSING * np.sqrt(largest) / n
     error += _ROUNDING * np.maximum(np.abs(values).max(axis=0), np.abs(stated))
     close = np.abs(stated - first) < 0.01 * np.abs(first)
-    few = np.where(same, close | (first == 0), squares.max(axis=0) > _HEAVY * total)
+    few = np.where(same, close | (first == 0), largest > _HEAVY * total)
     error[few | (error == 0)] = np.inf
     return error
 

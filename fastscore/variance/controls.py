@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fastscore.engine.blocks import HEADER, SUM_W
 from fastscore.engine.moments import UnitMoments, sums_of_others
 from fastscore.engine.products import Products
 from fastscore.engine.units import layout
@@ -41,12 +40,12 @@ def solve_with_controls(
     given = np.where(np.isnan(sums.given), 0.0, sums.given)
     if moments.n < 2 and not given.any():
         return solve(moments, baseline, chosen, direct, _no_products)
-    left = _less_given(moments, sums, chosen)
-    start = solve(left, baseline, chosen, direct, _no_products)
+    level = _less_given(moments, sums, given, chosen) if given.any() else moments
+    start = solve(level, baseline, chosen, direct, _no_products)
     b = np.append(start.coefficients, np.zeros((len(start.coefficients), 1)), axis=1)
     beta = np.broadcast_to(given, sums.control.shape).copy()
     if moments.n > 1:
-        means = left.means_of_others if baseline == "optimal" else None
+        means = level.means_of_others if baseline == "optimal" else None
         _fit(b, beta, sums, moments.n - moments.units, means)
     grad, variance = _gradient(sums, b, beta, moments.n)
     grad[-1] += moments.reference
@@ -60,24 +59,23 @@ def solve_with_controls(
     )  # fmt: skip
 
 
-def _less_given(moments: UnitMoments, sums: ControlSums, chosen: np.ndarray) -> UnitMoments:
-    """What given coefficients a leave of F; and of f where h goes by the score, ``f − a h``.
+def _less_given(
+    moments: UnitMoments, sums: ControlSums, given: np.ndarray, chosen: np.ndarray
+) -> UnitMoments:
+    """Of F less the controls whose coefficients are given, for baselines of what is left.
 
-    Baselines are chosen by these: that of ``f − a h`` may be anywhere but at the mean of f.
+    One that is multiplied by scores leaves ``(f − a h) s``, of the level ``f − a h``.
     """
-    functions = moments.scheme.functions
-    scored = slice(moments.scheme.known - functions.by_score, moments.scheme.known)
-    a = np.where(np.isnan(sums.given), 0.0, sums.given)
-    if not a.any():
-        return moments
-    scores = moments.scores.copy()
-    scores[:, :, chosen] = sums.without_given().own[:, :, :-1]
-    means = functions.means[len(functions) - functions.by_score :]
-    h = sums.control[:, -1, scored] + means * moments.weights[:, None]
-    out = moments.sums.copy()
-    out[:, SUM_W] -= h @ a[scored]
-    out[:, HEADER : HEADER + scores[0].size] = scores.reshape(len(out), -1)
-    return replace(moments, sums=out)
+    less = replace(moments, sums=moments.sums.copy())
+    f, fs, ff = sums.less(given)
+    less.scores[:, 1, chosen] = f[:, :-1]
+    less.scores[:, 3, chosen] = fs[:, :-1]
+    less.scores[:, 4, chosen] = ff[:, :-1]
+    functions, first = moments.scheme.functions, moments.scheme.controls
+    for j in range(len(functions) - functions.by_score, len(functions)):
+        values = moments.controls[:, first + j, 0] + functions.means[j] * moments.weights
+        less.w_by_fold[:] -= given[first + j] * values
+    return less
 
 
 def _no_products() -> Products:
@@ -170,20 +168,24 @@ class ControlSums:
         names = ("own", "control", "with_s", "with_f", "gram")
         return replace(self, **{name: sums_of_others(getattr(self, name)) for name in names})
 
+    def less(self, a: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sums F, F S and F² of F less controls times coefficients."""
+        f, fs, ff = self.own[:, 1], self.own[:, 3], self.own[:, 4]
+        squares = (self.gram @ a - 2 * self.with_f) @ a
+        return f - self.control @ a, fs - self.with_s @ a, ff + squares
+
     def without_given(self) -> ControlSums:
         """Those that are left to fit, of F less what is given."""
         free = np.isnan(self.given)
         if free.all():
             return self
         a = np.where(free, 0.0, self.given)
-        own, times = self.own.copy(), self.gram @ a
-        own[:, 1] -= self.control @ a
-        own[:, 3] -= self.with_s @ a
-        own[:, 4] += (times - 2 * self.with_f) @ a
+        own = self.own.copy()
+        own[:, 1], own[:, 3], own[:, 4] = self.less(a)
         gram = self.gram[:, :, free][:, :, :, free]
         return ControlSums(
             own, self.control[:, :, free], self.with_s[:, :, free],
-            (self.with_f - times)[:, :, free], gram, self.given[free],
+            (self.with_f - self.gram @ a)[:, :, free], gram, self.given[free],
         )  # fmt: skip
 
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from fastscore import checks
-from fastscore.engine.jit import reduction
+from fastscore.engine.blocks import FORWARD, forward_tile
+from fastscore.engine.jit import elementwise, plain, reduction, tile_kernel
+from fastscore.engine.memory import line_of, offset, pointer, vector
+from fastscore.engine.triangles import affine, multiply, packed_triangle
 from fastscore.families import Family
 from fastscore.form import shown
 
@@ -81,6 +84,11 @@ class DeltaMethod:
             if name == "step":
                 checks.require(name, array, array > 0, "positive")
 
+    @property
+    def scored(self) -> bool:
+        """It is multiplied by scores: the gradient of its mean is known."""
+        return True
+
     def expanded(self, name: str, p: Family, f: Callable[[np.ndarray], np.ndarray]) -> Expansion:
         """The polynomial for a Gaussian.
 
@@ -100,39 +108,41 @@ class DeltaMethod:
         """
         expect = _expectation_of(name, p)
         d, loc = p.d, np.asarray(p.mean, dtype=float)
-        value = float(f(loc[None])[0])
+        g = _given(f"{name}.gradient", self.gradient, loc, [(d,)])
+        hessian = _given(f"{name}.hessian", self.hessian, loc, [(d,), (d, d)])
+        sigma = np.sqrt(np.asarray(p.variance))
+        steps = _steps(loc, sigma, _STEP if self.step is None else self.step)
+        order = 2 if hessian is None and d <= _FULL else int(hessian is None or g is None)
+        value, slopes, curves = _differences(f, loc, steps, order)
         if not np.isfinite(value):
             raise ValueError(
                 f"{name}=DeltaMethod(): f is {value} at the mean x = {shown(loc)}, where it has no "
                 "Taylor polynomial: take a fs.ControlVariate of your own"
             )
-        g = _given(f"{name}.gradient", self.gradient, loc, [(d,)])
-        hessian = _given(f"{name}.hessian", self.hessian, loc, [(d,), (d, d)])
-        if g is None or hessian is None:
-            sigma = np.sqrt(np.asarray(p.variance))
-            steps = _steps(loc, sigma, _STEP if self.step is None else self.step)
-            full = hessian is None and d <= _FULL
-            slopes, curves = _differences(f, loc, value, steps, full)
-            if g is None:
-                g = slopes
-            if hessian is None:
-                hessian = _without_noise(curves, sigma)
-            if not (np.isfinite(g).all() and np.isfinite(hessian).all()):
-                raise ValueError(
-                    f"{name}=DeltaMethod(): f is NaN or infinite close to the mean "
-                    f"x = {shown(loc)}, and has no differences there: give gradient and hessian, "
-                    "or a smaller step"
-                )
+        g = slopes if g is None else g
+        hessian = _without_noise(curves, sigma) if hessian is None else hessian
+        if not (np.isfinite(g).all() and np.isfinite(hessian).all()):
+            raise ValueError(
+                f"{name}=DeltaMethod(): f is NaN or infinite close to the mean "
+                f"x = {shown(loc)}, and has no differences there: give gradient and hessian, "
+                "or a smaller step"
+            )
         hessian = _symmetric(f"{name}.hessian", hessian)
         trace, gradient = expect(p, g, hessian)
-        function = _quadratic if hessian.ndim == 2 else _separable
-        return Expansion(function, (loc, g, hessian / 2, value), value + trace / 2, gradient)
+        known = value + trace / 2, gradient
+        if hessian.ndim == 1:
+            return Expansion(_separable, "sample", (loc, g, hessian / 2, value), *known)
+        lower = np.tril(hessian, -1) + np.diag(np.diag(hessian) / 2)
+        packed = np.concatenate([loc, g, packed_triangle(lower)])
+        args = loc, g, lower, value, _add_of_columns.address, packed
+        return Expansion(_quadratic, "batch", args, *known)
 
 
 class Expansion(NamedTuple):
-    """A polynomial as a jitted function of a sample, its arguments, and what is known of it."""
+    """A polynomial as a jitted function, its kind and arguments, and what is known of it."""
 
     function: Any
+    kind: Literal["sample", "batch"]
     args: tuple[Any, ...]
     mean: float
     #: ``∇E h`` by free entries of the parameters, (P,).
@@ -149,16 +159,51 @@ def _separable(x, loc, gradient, half, constant):
     return total
 
 
+@plain
+def _quadratic(batch, out, loc, gradient, lower, constant, kernel, packed):
+    """``c + yᵀ (g + T y)`` of a batch, T being the lower triangle of which ``H/2 = (T + Tᵀ)/2``."""
+    rows, d = batch.shape
+    if batch.strides[0] == batch.itemsize:
+        stride = batch.strides[1] // batch.itemsize
+        out[:] = constant
+        forward_tile(kernel, (pointer(packed), pointer(batch), rows, d, stride, pointer(out)))
+    else:
+        for t in range(rows):
+            out[t] = constant + _of_row(batch[t], loc, gradient, lower)
+
+
+@tile_kernel(FORWARD)
+def _add_of_columns(params, x, rows, d, stride, out):
+    """The same of samples by columns, for six rows of T at a time."""
+    loc, gradient, triangle = params, offset(params, d), offset(params, 2 * d)
+    room = np.empty(2 * d * stride + 8)
+    y = line_of(pointer(room))
+    slopes = offset(y, d * stride)
+    for k in range(d):
+        at = k * stride
+        affine(-loc[k], 1.0, vector(offset(x, at), rows), rows, vector(offset(y, at), rows))
+    multiply(triangle, gradient, y, rows, d, stride, slopes)
+    for k in range(d):
+        at = k * stride
+        one, other = vector(offset(y, at), rows), vector(offset(slopes, at), rows)
+        _add_products(one, other, rows, vector(out, rows))
+    room[0] = 0.0  # kept alive till here
+
+
+@elementwise
+def _add_products(a, b, rows, out):
+    for t in range(rows):
+        out[t] += a[t] * b[t]
+
+
 @reduction
-def _quadratic(x, loc, gradient, half, constant):
-    """The same of a symmetric H, from its lower triangle."""
-    total = constant
+def _of_row(x, loc, gradient, lower):
+    total = 0.0
     for k in range(len(x)):
-        y = x[k] - loc[k]
-        cross = 0.0
-        for j in range(k):
-            cross += half[k, j] * (x[j] - loc[j])
-        total += y * (gradient[k] + 2.0 * cross + half[k, k] * y)
+        slope = gradient[k]
+        for j in range(k + 1):
+            slope += lower[k, j] * (x[j] - loc[j])
+        total += slope * (x[k] - loc[k])
     return total
 
 
@@ -195,41 +240,46 @@ def _steps(loc: np.ndarray, sigma: np.ndarray, step: float) -> np.ndarray:
 
 
 def _differences(
-    f: Callable[[np.ndarray], np.ndarray], loc: np.ndarray, value: float, steps: np.ndarray,
-    full: bool,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Gradient, and Hessian or its diagonal, from f at points around the mean.
+    f: Callable[[np.ndarray], np.ndarray], loc: np.ndarray, steps: np.ndarray, order: int
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """f at the mean, its gradient, and its Hessian or the diagonal, from points around.
 
-    With ``δ(v) = f(μ + v) + f(μ − v) − 2 f(μ)`` an entry off the diagonal comes from
+    Order 0 asks for f alone, 1 for the diagonal, 2 for all.  With
+    ``δ(v) = f(μ + v) + f(μ − v) − 2 f(μ)`` an entry off the diagonal comes from
     ``δ(v_k + v_j) − δ(v_k) − δ(v_j)``.
     """
     d = len(loc)
-    k = np.arange(d)
+    one = np.arange(d if order else 0)
+    k, j = (np.concatenate([one, off]) for off in np.tril_indices(d if order == 2 else 0, -1))
+    sign = np.repeat([0.0, 1.0, -1.0], [1, len(k), len(k)])
+    values = _moved(f, loc, steps, np.append(0, np.tile(k, 2)), np.append(0, np.tile(j, 2)), sign)
+    value, (up, down) = float(values[0]), values[1:].reshape(2, -1)
     with np.errstate(invalid="ignore", over="ignore"):
-        up, down = _moved(f, loc, steps, k, k), _moved(f, loc, -steps, k, k)
-        slopes, bends = (up - down) / (2 * steps), up + down - 2 * value
-        if not full:
-            return slopes, bends / steps**2
-        k, j = np.tril_indices(d, -1)
-        both = _moved(f, loc, steps, k, j) + _moved(f, loc, -steps, k, j) - 2 * value
-        hessian = np.diag(bends / steps**2)
+        bends = up + down - 2 * value
+        if not order:
+            return value, bends, bends
+        slopes, curves = (up - down)[:d] / (2 * steps), bends[:d] / steps**2
+        if order == 1:
+            return value, slopes, curves
+        k, j, both = k[d:], j[d:], bends[d:]
+        hessian = np.diag(curves)
         hessian[k, j] = hessian[j, k] = (both - bends[k] - bends[j]) / (2 * steps[k] * steps[j])
-    return slopes, hessian
+    return value, slopes, hessian
 
 
 def _moved(
     f: Callable[[np.ndarray], np.ndarray], loc: np.ndarray, steps: np.ndarray,
-    k: np.ndarray, j: np.ndarray,
+    k: np.ndarray, j: np.ndarray, sign: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
     """f at the mean moved along the coordinates k and j, which may be the same."""
     count = max(1, _AT_ONCE // len(loc))
-    values = [np.empty(0)]
+    values = []
     for first in range(0, len(k), count):
-        one, other = k[first : first + count], j[first : first + count]
+        one, other, by = (a[first : first + count] for a in (k, j, sign))
         x = np.tile(loc, (len(one), 1))
         rows = np.arange(len(one))
-        x[rows, one] += steps[one]
-        x[rows, other] += np.where(one == other, 0.0, steps[other])
+        x[rows, one] += by * steps[one]
+        x[rows, other] += np.where(one == other, 0.0, by * steps[other])
         values.append(f(x))
     return np.concatenate(values)
 
