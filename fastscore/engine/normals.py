@@ -33,7 +33,9 @@ def normals(stream, scratch, out, count, loc, scale):
         half = length // 2
         fill_words(stream, words, length)
         if kind_of(stream) != RANDOM:
-            quantiles(words, offset(out, start), length, loc, scale)
+            quantiles(
+                words, offset(scratch, CHUNK), offset(out, start), length, loc, scale
+            )
             continue
         _radii(vector(words, half), vector(offset(scratch, CHUNK), half), half)
         _angles(

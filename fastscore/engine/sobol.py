@@ -36,9 +36,8 @@ def scrambled_points(d: int, points: int, replicates: int, seed: int) -> np.ndar
     # one there, and random bits below.
     for i in range(bits):
         diagonal = np.uint64(1 << (_WORD - 1 - i))
-        column = diagonal | (drawn[:, :, i] & (diagonal - np.uint64(1)))
-        for j in range(i, bits):  # a direction has no bit below its j-th
-            table[:, :, 1 + j] ^= np.where(directions[:, j] & diagonal, column, np.uint64(0))
+        column = diagonal | (drawn[:, :, i, None] & (diagonal - np.uint64(1)))
+        table[:, :, 1:-1] ^= np.where(directions & diagonal, column, np.uint64(0))
     header = np.array([replicates, d * (bits + 2), bits + 2], np.uint64)
     assert len(header) == POINTS_HEADER
     return np.concatenate([header, table.ravel()])
