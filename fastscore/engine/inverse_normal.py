@@ -143,21 +143,30 @@ def _collect(words, places, count, out):
         out[i] = words[places[i]]
 
 
+@plain
+def _spread(values, places, count, out):
+    for i in range(count):
+        out[places[i]] = values[i]
+
+
 @elementwise
 def quantiles(words, scratch, out, count, loc, scale):
-    """Normals of words, a multiple of 16 and 512 at most."""
+    """Normals of words, a multiple of 16 and 512 at most.
+
+    The long latencies of the far ones, first, overlap with the many others.
+    """
     places, values = as_shorts(scratch), offset(scratch, _PLACES)
     far = _places_of_far(words, count, places)
-    # Long before they are needed: what was just stored one by one cannot be loaded as a vector.
-    _collect(words, places, min(_GROUP, far), as_words(values))
+    first = min(_GROUP, far)
+    _collect(words, places, first, as_words(values))
+    _far_quantiles(vector(values, first), first, loc, scale)
     _quantiles(vector(words, count), vector(out, count), count, loc, scale)
-    for start in range(0, far, _GROUP):
+    _spread(values, places, first, out)
+    for start in range(_GROUP, far, _GROUP):  # of words that are not balanced
         length = min(_GROUP, far - start)
-        if start > 0:
-            _collect(words, offset(places, start), length, as_words(values))
+        _collect(words, offset(places, start), length, as_words(values))
         _far_quantiles(vector(values, length), length, loc, scale)
-        for i in range(length):
-            out[places[start + i]] = values[i]
+        _spread(values, offset(places, start), length, out)
 
 
 __all__ = ["quantiles"]

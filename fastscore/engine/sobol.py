@@ -12,6 +12,8 @@ from fastscore.engine.structured import POINTS_HEADER
 #: Coordinates at most: SciPy has direction numbers for so many.
 MOST_COORDINATES = 21201
 _WORD = 64
+#: With fewer SciPy has no room for the first directions of some coordinates, and leaves them out.
+_FEWEST_BITS = 30
 _SCRAMBLING = 0x50B01  # spawn key of what scrambles
 
 
@@ -53,13 +55,14 @@ def _directions(d: int, bits: int) -> np.ndarray:
     from scipy.stats.qmc import Sobol
 
     numbers = np.zeros((d, bits), np.uint64)
-    source, place = Sobol(d, scramble=False, bits=max(bits, 1)), 0
+    wide = max(bits, _FEWEST_BITS)
+    source, place = Sobol(d, scramble=False, bits=wide), 0
     for j in range(bits):
         source.fast_forward(2**j - place)
         place = 2**j + 1
-        numbers[:, j] = np.ldexp(source.random(1)[0], bits).astype(np.uint64)
+        numbers[:, j] = np.ldexp(source.random(1)[0], wide).astype(np.uint64)
         numbers[:, j] ^= numbers[:, j - 1] if j else np.uint64(0)
-    return numbers << np.uint64(_WORD - bits)
+    return numbers << np.uint64(_WORD - wide)
 
 
 __all__ = ["MOST_COORDINATES", "scrambled_points"]
