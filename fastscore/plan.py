@@ -77,7 +77,7 @@ class Plan:
         if isinstance(self.sampling, Counts):
             return self.counts()
         if isinstance(self.sampling, Sobol) and isinstance(self.estimator, Score):
-            check_points(self.integrand)
+            check_points(self.integrand.nonfinite)
             return self.samples(NO_PRODUCTS)  # its moments know those of replicates
         if not isinstance(self.sampling, Independent) or not isinstance(self.estimator, Score):
             raise NotImplementedError(f"{self.sampling} with {self.estimator}")

@@ -149,3 +149,15 @@ def _xoshiro256pp(builder: Any, lanes: Any, state: list[Any]) -> tuple[Any, list
     s0 = builder.xor(s0, s3)
     s2 = builder.xor(s2, t)
     return word, [s0, s1, s2, rotl(s3, 45)]
+
+
+__all__ = [
+    "LANES",
+    "STATE_WORDS",
+    "derived_seed",
+    "fill_words",
+    "key_of",
+    "seed_of",
+    "seed_stream",
+    "splitmix64",
+]

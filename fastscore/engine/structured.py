@@ -83,9 +83,7 @@ def set_points(stream, points_at, block, size):
     control[_FIRST] = block // replicates * size
     control[_ROWS] = 0
     control[_APART] = points[_COORDINATE]
-    control[_TABLE_AT] = points_at + 8 * (
-        POINTS_HEADER + block % replicates * points[_REPLICATE]
-    )
+    control[_TABLE_AT] = points_at + 8 * (POINTS_HEADER + block % replicates * points[_REPLICATE])
 
 
 @plain

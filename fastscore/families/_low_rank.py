@@ -12,8 +12,8 @@ from fastscore.engine.far import discard_above, mark_nan
 from fastscore.engine.jit import elementwise, plain, tile_kernel
 from fastscore.engine.memory import as_floats, line_of, offset, pointer, vector
 from fastscore.engine.normals import MULTIPLE, normals
-from fastscore.engine.structured import RANDOM, kind_of
 from fastscore.engine.pairs import SCRATCH, add_pair_score, add_pair_sums
+from fastscore.engine.structured import RANDOM, kind_of
 from fastscore.engine.triangles import add_multiple, affine
 
 #: Beyond, u and t count as overflown, and the density as 0.

@@ -9,7 +9,7 @@ from scipy.stats import chi2, qmc
 from fastscore.engine.inverse_normal import quantiles
 from fastscore.engine.memory import pointer
 from fastscore.engine.sobol import _directions, scrambled_points
-from fastscore.engine.streams import STATE_WORDS, fill_words, key_of, seed_stream
+from fastscore.engine.streams import STATE_WORDS, fill_words, seed_stream
 from fastscore.engine.structured import next_tile, set_points, set_strata
 
 
