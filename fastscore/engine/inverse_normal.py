@@ -34,9 +34,8 @@ _PLACES = 128
 _HALF_STEP = 2.0**-52
 _END = (31.0 / 64.0) ** 2
 
-# quantile/v as a quotient in (31/64)**2 - v**2, lowest degrees first, made by tools/fit_polynomials.py;
-# relative error 2e-13, as that of Box and
-# Muller's radii
+# quantile/v as a quotient in (31/64)**2 - v**2, lowest degrees first, made by
+# tools/fit_polynomials.py; relative error 2e-13, as that of Box and Muller's radii
 _ABOVE = (
     4.4467090458039324,
     718.7033762624312,
