@@ -100,7 +100,7 @@ class Plan:
         if isinstance(self.sampling, Counts):
             return self.counts()
         if isinstance(self.sampling, Sobol) and isinstance(self.estimator, Score):
-            check_points(self.integrand)
+            check_points(self.integrand.nonfinite)
             return self.samples(NO_PRODUCTS)  # its moments know those of replicates
         return self.samples(products)
 

@@ -109,6 +109,7 @@ def digamma_weight(r: mp.mpf) -> mp.mpf:
 
 
 SHIFT = mp.mpf(1.1)
+FARTHEST = mp.mpf(31) ** 2 / 64**2
 EIGHTH = mp.pi / 4
 FITS = (
     Fit("LOG", "(2 atanh(s) - 2 s) / s**3 in z = s**2", log_tail, lambda z: z / 2,
@@ -197,6 +198,37 @@ def largest_error(fit: Fit, coefficients: list[float], grid: int = 4000) -> mp.m
     )
 
 
+def quantile_ratio(rest: mp.mpf) -> mp.mpf:
+    """The normal quantile at 1/2 + v over v, at rest = (31/64)**2 - v**2."""
+    square = FARTHEST - rest
+    if square < SMALL**2:
+        return mp.sqrt(2 * mp.pi)
+    v = mp.sqrt(square)
+    return mp.sqrt(2) * mp.erfinv(2 * v) / v
+
+
+def quotient(
+    function: Function, near: mp.mpf, high: mp.mpf, terms: int
+) -> tuple[list[float], list[float]]:
+    """A quotient of polynomials on [0, high], for a function that is singular at -near.
+
+    It meets the function at Chebyshev points of log(x + near), which makes nearly equal errors.
+    """
+    count = 2 * terms - 1
+    low_log, high_log = mp.log(near), mp.log(high + near)
+    middle, half = (low_log + high_log) / 2, (high_log - low_log) / 2
+    rows, values = mp.matrix(count), mp.matrix(count, 1)
+    for i in range(count):
+        x = mp.exp(middle - half * mp.cos(mp.pi * (2 * i + 1) / (2 * count))) - near
+        values[i] = function(x)
+        for j in range(terms):
+            rows[i, j] = x**j
+        for j in range(1, terms):
+            rows[i, terms + j - 1] = -values[i] * x**j
+    found = [float(c) for c in mp.lu_solve(rows, values)]
+    return found[:terms], [1.0, *found[terms:]]
+
+
 def split(value: mp.mpf, bits: int, parts: int) -> list[float]:
     """``value`` as a sum of doubles of which all but the last have at most ``bits`` bits."""
     pieces = []
@@ -220,6 +252,11 @@ def main() -> None:
         coefficients = [float(c) for c in remez(fit)]
         print(f"# {fit.meaning}; error {mp.nstr(largest_error(fit, coefficients), 2)}")
         show(fit.name, coefficients)
+    for name, found in zip(
+        ("ABOVE", "BELOW"),
+        quotient(quantile_ratio, mp.mpf(1) / 4 - FARTHEST, FARTHEST, 9), strict=True,
+    ):  # fmt: skip
+        show(name, found)
     show("LN2", split(mp.log(2), 40, 2))
     show("HALF_PI", split(mp.pi / 2, 28, 3))
 

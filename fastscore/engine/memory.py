@@ -147,17 +147,27 @@ def below_16(typingctx, draws, threshold, flip, out):
 
 @intrinsic
 def far_words(typingctx, base):
-    """A bit for each of 16 words, lowest first: whether its top nine bits are all the same."""
+    """A bit for each of 16 words, lowest first: whether its top six bits are all the same."""
 
     def codegen(context, builder, signature, args):
         lanes, long = 16, ir.IntType(64)
         wide = ir.VectorType(long, lanes)
         read = builder.load(builder.bitcast(args[0], wide.as_pointer()), align=8)
-        moved = builder.add(read, ir.Constant(wide, [2**55] * lanes))
-        far = builder.icmp_unsigned("<", moved, ir.Constant(wide, [2**56] * lanes))
+        moved = builder.add(read, ir.Constant(wide, [2**58] * lanes))
+        far = builder.icmp_unsigned("<", moved, ir.Constant(wide, [2**59] * lanes))
         return builder.zext(builder.bitcast(far, ir.IntType(lanes)), long)
 
     return i8(base), codegen
+
+
+@intrinsic
+def trailing_zeros(typingctx, word):
+    """Zeros below the lowest one of a word."""
+
+    def codegen(context, builder, signature, args):
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return i8(i8), codegen
 
 
 @intrinsic

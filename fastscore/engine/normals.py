@@ -1,6 +1,6 @@
 """Standard normals in bulk by Box and Muller (1958), shifted and scaled on the way.
 
-They take a word each, but make two normals of two: of structured words inversion makes one of one.
+That makes two normals of two words: of structured words inversion makes one of each.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def normals(stream, scratch, out, count, loc, scale):
         half = length // 2
         fill_words(stream, words, length)
         if kind_of(stream) != RANDOM:
-            quantiles(words, offset(out, start), length, loc, scale)
+            quantiles(words, offset(scratch, CHUNK), offset(out, start), length, loc, scale)
             continue
         _radii(vector(words, half), vector(offset(scratch, CHUNK), half), half)
         _angles(

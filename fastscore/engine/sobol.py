@@ -12,6 +12,8 @@ from fastscore.engine.structured import POINTS_HEADER
 #: Coordinates at most: SciPy has direction numbers for so many.
 MOST_COORDINATES = 21201
 _WORD = 64
+#: With fewer SciPy has no room for the first directions of some coordinates, and leaves them out.
+_FEWEST_BITS = 30
 _SCRAMBLING = 0x50B01  # spawn key of what scrambles
 
 
@@ -36,9 +38,8 @@ def scrambled_points(d: int, points: int, replicates: int, seed: int) -> np.ndar
     # one there, and random bits below.
     for i in range(bits):
         diagonal = np.uint64(1 << (_WORD - 1 - i))
-        column = diagonal | (drawn[:, :, i] & (diagonal - np.uint64(1)))
-        for j in range(i, bits):  # a direction has no bit below its j-th
-            table[:, :, 1 + j] ^= np.where(directions[:, j] & diagonal, column, np.uint64(0))
+        column = diagonal | (drawn[:, :, i, None] & (diagonal - np.uint64(1)))
+        table[:, :, 1:-1] ^= np.where(directions & diagonal, column, np.uint64(0))
     header = np.array([replicates, d * (bits + 2), bits + 2], np.uint64)
     assert len(header) == POINTS_HEADER
     return np.concatenate([header, table.ravel()])
@@ -54,13 +55,14 @@ def _directions(d: int, bits: int) -> np.ndarray:
     from scipy.stats.qmc import Sobol
 
     numbers = np.zeros((d, bits), np.uint64)
-    source, place = Sobol(d, scramble=False, bits=max(bits, 1)), 0
+    wide = max(bits, _FEWEST_BITS)
+    source, place = Sobol(d, scramble=False, bits=wide), 0
     for j in range(bits):
         source.fast_forward(2**j - place)
         place = 2**j + 1
-        numbers[:, j] = np.ldexp(source.random(1)[0], bits).astype(np.uint64)
+        numbers[:, j] = np.ldexp(source.random(1)[0], wide).astype(np.uint64)
         numbers[:, j] ^= numbers[:, j - 1] if j else np.uint64(0)
-    return numbers << np.uint64(_WORD - bits)
+    return numbers << np.uint64(_WORD - wide)
 
 
 __all__ = ["MOST_COORDINATES", "scrambled_points"]

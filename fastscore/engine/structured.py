@@ -46,8 +46,13 @@ _KIND, _COLUMN, _PLACE, _ROWS, _FIRST, _TABLE_AT, _APART, _BITS = range(CONTROL_
 POINTS_HEADER = 3
 _REPLICATES, _REPLICATE, _COORDINATE = range(POINTS_HEADER)
 
-#: Fields of a stratum's key: three for the shuffle, one that makes each place uniform.
-_1, _8, _24, _32, _64 = (np.uint64(i) for i in (1, 8, 24, 32, 64))
+#: Bits that choose a stratum at most, and by their number an irreducible polynomial.
+_MOST_BITS = 8
+_MODULI = np.array(
+    [1, 0b11, 0b111, 0b1011, 0b10011, 0b100101, 0b1000011, 0b10000011, 0b100011011], np.uint64
+)
+_0, _1, _32, _64 = (np.uint64(i) for i in (0, 1, 32, 64))
+_LOW = np.uint64(2**32 - 1)
 
 
 @plain
@@ -176,13 +181,17 @@ def _walk(typingctx, directions, base, step, out, steps):
 
 @elementwise
 def _stratify(keys, out, count, bits, draw):
-    """The top bits of a word become its stratum, a permutation of the draws by the row's key."""
-    mask, rest = (_1 << bits) - _1, _64 - bits
-    half = max(bits >> _1, _1)
+    """The top bits of a word become its stratum: ``a draw + c`` in the field of 2^bits elements.
+
+    With a (not 0) and c from the row's key every draw is uniform, and every two of them are at any
+    two different places equally often, as in a random permutation.
+    """
+    rest, last, modulus = _64 - bits, bits - _1, _MODULI[bits]
     for t in range(count):
         key = keys[t]
-        place = ((draw ^ key) & mask) * ((key >> _8) | _1) & mask
-        place = ((place ^ (place >> half)) + (key >> _24)) & mask
-        place = place * ((key >> _32) | _1) & mask
-        place = (place ^ (place >> half)) ^ (key >> rest)
+        multiple = _1 + (((key & _LOW) * ((_1 << bits) - _1)) >> _32)
+        place = key >> rest
+        for j in range(_MOST_BITS):
+            place ^= multiple & (_0 - ((draw >> np.uint64(j)) & _1))
+            multiple = (multiple << _1) ^ (modulus & (_0 - ((multiple >> last) & _1)))
         out[t] = (out[t] >> bits) | (place << rest)

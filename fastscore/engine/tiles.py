@@ -103,7 +103,7 @@ def replicate_tiling(n: int, d: int, size: int, replicates: int) -> Tiling:
     Tiles and blocks are powers of two too, so that all of them are whole.
     """
     points = 1 << (max(_MULTIPLE, -(-n // replicates)) - 1).bit_length()
-    block = min(1 << (_block_rows(d, size).bit_length() - 1), points)
+    block = min(1 << (_block_rows(d, size) - 1).bit_length(), points)
     rows = min(1 << (tile_rows(d).bit_length() - 1), block)
     return Tiling(replicates * points, d, rows, block, replicates * points // block, replicates)
 

@@ -7,13 +7,12 @@ import numpy as np
 from fastscore.engine.sobol import MOST_COORDINATES, scrambled_points
 from fastscore.engine.tiles import Tiling
 from fastscore.families import Family
-from fastscore.integrand import Integrand
 from fastscore.variance.sampling import Sobol
 
 
-def check_points(integrand: Integrand) -> None:
+def check_points(nonfinite: str) -> None:
     """Refuse what would make replicates differ in size."""
-    if integrand.nonfinite == "omit":
+    if nonfinite == "omit":
         raise ValueError(
             "nonfinite='omit' does not go with sampling='sobol': without some of its points a "
             "replicate is no longer balanced; let f return what they are to count, or take 'raise'"

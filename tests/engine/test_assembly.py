@@ -40,6 +40,13 @@ def test_sampler():
     assert not re.search(r"call\w*\s+\S*\b(log|sin|cos|sqrt)\b", assembly)
 
 
+def test_sampler_of_structured_words():
+    """Both quotients of polynomials, and the far words' root, are the sampler's own."""
+    assembly = assembly_of_tile(Normal.sample_kernel)
+    assert packed(assembly, "vdivpd") >= 3  # one of them in the far words' logarithm
+    assert re.search(r"\b[tb]sfq|tzcntq", assembly)
+
+
 def test_accumulator():
     assembly = assembly_of_tile(Normal.accumulate_kernel)
     assert packed(assembly, r"vfn?m(add|sub)\d+pd") >= 6  # one of seven may be split otherwise
