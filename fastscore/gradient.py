@@ -173,7 +173,8 @@ def gradient(
         return Estimate(
             p, wrt, moments, baseline,
             seed=seed, nonfinite_policy=integrand.nonfinite,
-            direct=integrand.direct is not None, stopped=stopped, threads=run.workers,
+            direct=integrand.direct is not None or run.problem.weighting is not None,
+            stopped=stopped, threads=run.workers,
             seconds=time.perf_counter() - start, products=run.products,
             replay=None if stopped == "interrupted" else replay,
             biased=[] if sources is None else sources.bias, partial=partial,

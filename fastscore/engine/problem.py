@@ -14,6 +14,7 @@ from fastscore.engine.products import NO_PRODUCTS, empty_products, panel_doubles
 from fastscore.engine.tiles import Tiling, stride_of
 
 if TYPE_CHECKING:
+    from fastscore.engine.local import Local
     from fastscore.engine.weighting import Weighting
 
 
@@ -43,8 +44,8 @@ class Problem:
         Rows that a workspace's columns hold, that of one tile by default.
     mixture : Mixture, optional
         Proposals to sample from; the cut is then of units.
-    weighting : Weighting, optional
-        Weights of score columns in place of f.
+    weighting : Weighting or Local, optional
+        What multiplies score columns in place of f, or stands in for both.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Problem:
         stride: int | None = None,
         functions: Sequence[Any] = (),
         mixture: Mixture | None = None,
-        weighting: Weighting | None = None,
+        weighting: Weighting | Local | None = None,
     ) -> None:
         self.family = family
         self.cut = cut

@@ -30,10 +30,18 @@ class Enumerate(Estimator):
     ----------
     coordinates : sequence of int, optional
         Discrete coordinates to sum out in turn, each given the sampled others: local expectation
-        gradients.
+        gradients [1]_.  Of independent coordinates with finitely many values of their own; those
+        of the parts of a `Joint` lie side by side.  For each of the n samples f is evaluated once
+        more at every value of every one of them, ``Σ K_i`` times.  Entries of other coordinates,
+        and the value, are as without.
     top : int, optional
         In place of them: how many of the most probable outcomes of a small support to sum; the
         others are sampled.
+
+    References
+    ----------
+    .. [1] M. K. Titsias and M. Lázaro-Gredilla, Local expectation gradients for black box
+       variational inference, NIPS 2015.
     """
 
     coordinates: Sequence[int] | None = None
