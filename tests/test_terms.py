@@ -333,7 +333,7 @@ def case():
 
 def test_variance_of_the_relax_case():
     f, p, t, exact, row = case()
-    n, count = 200, 4000
+    n, count = 200, 2000
     runs = [fs.gradient(f, p, args=(t,), n=n, rng=s, baseline=None) for s in range(count)]
     grads = np.array([one.flat for one in runs])
     variance = np.array(list(row["var"]["local_rb(drop independent terms)"].values()))
@@ -343,12 +343,12 @@ def test_variance_of_the_relax_case():
     assert np.abs(z_of_mean(reported, variance)).max() < LIMIT
 
 
-@pytest.mark.parametrize("n", [2, 3, 5, 8, 13])
+@pytest.mark.parametrize("n", [2, 3, 5, 8])
 def test_unbiased_at_every_n(n):
     f, p, t, exact, row = case()
-    grads = {b: np.empty((6000, 3)) for b in BASELINES}
-    values = np.empty(6000)
-    for i in range(6000):
+    grads = {b: np.empty((2500, 3)) for b in BASELINES}
+    values = np.empty(2500)
+    for i in range(2500):
         one = fs.gradient(f, p, args=(t,), n=n, rng=10**6 * n + i)
         values[i] = one.value
         for baseline, rows in grads.items():
@@ -368,8 +368,8 @@ def test_unbiased_under_shared_parameters(n):
         lambda x, t: np.hstack([(x.a - t[0]) ** 2, (x.b - t[1]) ** 2]),
         depends=np.eye(2, dtype=bool),
     )
-    grads = {b: np.empty((4000, 3)) for b in BASELINES}
-    for i in range(4000):
+    grads = {b: np.empty((2000, 3)) for b in BASELINES}
+    for i in range(2000):
         one = fs.gradient(f, p, args=(t,), n=n, rng=10**6 * n + i)
         for baseline, rows in grads.items():
             rows[i] = one.with_baseline(baseline).flat
