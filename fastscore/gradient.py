@@ -277,8 +277,10 @@ def _raise_failure(run: Run, integrand: Integrand, args: tuple[Any, ...]) -> Non
     x = run.seen(drawn)
     if run.flags[driver.STATUS] == blocks.NOT_FINITE:
         first = int(run.flags[driver.BAD_FIRST])
+        weighting = run.problem.weighting
+        what = "f" if weighting is None else weighting.what
         raise ValueError(
-            f"f is NaN or infinite at {int(run.flags[driver.BAD_COUNT])} of the first "
+            f"{what} is NaN or infinite at {int(run.flags[driver.BAD_COUNT])} of the first "
             f"{start + len(drawn)} {run.unit}s, first at {run.unit} {first}, "
             f"x = {shown(rows_of(x, first - start))}. "
             "Mend f, or choose a policy: fs.Integrand(f, nonfinite='omit') or 'propagate'"
@@ -326,7 +328,7 @@ def _check_moments(moments: Moments | ExactMoments) -> None:
     if moments.nonfinite == 0 and not moments.finite:
         raise ValueError(
             "the sums of f² s² are not finite although f is: f is too large for float64 "
-            "(rescale it), or the direct term or conditional is NaN or infinite"
+            "(rescale it), or the direct term is NaN or infinite"
         )
 
 

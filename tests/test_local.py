@@ -220,7 +220,7 @@ def test_not_finite_at_another_value():
     p = fs.Categorical(logits=[[5.0, 5.0, -40.0], [0.0, 1.0, 1.0], [0.0, 0.0, 0.0]])
     options = {"n": 1000, "args": (0.4,), "rng": 1}
     assert fs.gradient(holed, p, **options).nonfinite == 0
-    with pytest.raises(ValueError, match="f is NaN or infinite at"):
+    with pytest.raises(ValueError, match="another value of an enumerated coordinate, is NaN"):
         fs.gradient(holed, p, estimator=Enumerate(coordinates=[0]), **options)
 
 

@@ -429,6 +429,12 @@ def test_families_that_are_drawn_elsewhere_or_wrapped(p):
 
 
 @njit
+def far(x, out, t):
+    for k in range(x.size):
+        out[k] = math.inf if x[k] > 3.0 else x[k]
+
+
+@njit
 def holed(x, out):
     out[0] = math.nan if x[0] > 1.0 else x[0]
     out[1] = x[1] ** 2
@@ -455,6 +461,17 @@ def test_omitted_samples(compiled):
         assert_agrees(actual, expected, 10)
     with pytest.raises(ValueError, match="NaN or infinite at"):
         fs.gradient(fs.Integrand(f.f, depends=f.depends), p, n=n, rng=8)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_conditional_that_is_not_finite(compiled):
+    p = fs.Normal([0.3, 0.1], [1.0, 0.8])
+    f = fs.Integrand(
+        distance if compiled else lambda x, t: ((x - t) ** 2).sum(axis=1),
+        conditional=far if compiled else lambda x, t: np.where(x > 3, np.inf, x),
+    )
+    with pytest.raises(ValueError, match="f or its conditional expectation is NaN or infinite at"):
+        fs.gradient(f, p, n=5000, args=(np.zeros(2),), rng=8)
 
 
 # --- refusals ---
@@ -485,6 +502,12 @@ def test_wrong_matrix(d, kind):
 def test_bad_integrands(make, match):
     with pytest.raises((TypeError, ValueError), match=match):
         make(squared_distances)
+
+
+def test_a_reservoir_takes_no_terms():
+    f = fs.Integrand(squared_distances, depends=np.eye(3, dtype=bool))
+    with pytest.raises(ValueError, match="a reservoir takes no depends"):
+        fs.Reservoir().draw(f, NORMAL, 100, args=(np.zeros(3),))
 
 
 @pytest.mark.parametrize(

@@ -108,8 +108,9 @@ class CallbackRun(Run):
         if len(x) and weighting is not None and self.terms is not None:
             name, terms = "f" if weighting.summed else "conditional", problem.terms(workspace)
             terms[:, at] = call_f(name, self.terms, x, (len(x), weighting.terms), first).T
-            total = terms[:, at].sum(axis=0)
-            values[at] = total if weighting.summed else values[at] + 0.0 * total
+            with np.errstate(invalid="ignore"):  # what is not finite is found later
+                total = terms[:, at].sum(axis=0)
+                values[at] = total if weighting.summed else values[at] + 0.0 * total
             if first == 0:
                 weighting.centre(terms[:, at][:, :_REFERENCE_ROWS])
         if len(x) and self.direct is not None:

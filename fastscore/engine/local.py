@@ -44,6 +44,8 @@ class Local:
     """
 
     summed = False
+    #: What must be finite.
+    what = "f, there or at another value of an enumerated coordinate,"
     #: There are no sums of weights.
     slot = 0
 
