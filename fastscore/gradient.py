@@ -215,7 +215,8 @@ def gradient(
         return Estimate(
             p, wrt, moments, baseline,
             seed=seed, nonfinite_policy=integrand.nonfinite,
-            direct=integrand.direct is not None, stopped=stopped, threads=run.workers,
+            direct=integrand.direct is not None or run.problem.weighting is not None,
+            stopped=stopped, threads=run.workers,
             seconds=time.perf_counter() - start, products=run.products,
             replay=None if stopped == "interrupted" else replay,
             biased=biased, partial=partial,
@@ -389,7 +390,9 @@ def _check_exact(integrand: Integrand, *, n: Any, rng: Any, sampling: Sampling) 
                 f"{name}={value!r}: estimator='exact' draws no samples, leave {name} out"
             )
     if not isinstance(sampling, Independent):
-        raise ValueError(f"sampling={sampling!r}: estimator='exact' draws no samples, leave it out")
+        raise ValueError(
+            f"sampling={sampling.word!r}: estimator='exact' draws no samples, leave it out"
+        )
     if integrand.nonfinite == "omit":
         raise ValueError(
             "nonfinite='omit' would make an exact sum one of another expectation: let f return "
@@ -403,8 +406,10 @@ def _raise_failure(run: Run, integrand: Integrand, args: tuple[Any, ...]) -> Non
     x = run.seen(drawn)
     if run.flags[driver.STATUS] == blocks.NOT_FINITE:
         first = int(run.flags[driver.BAD_FIRST])
+        weighting = run.problem.weighting
+        what = "f" if weighting is None else weighting.what
         raise ValueError(
-            f"f is NaN or infinite at {int(run.flags[driver.BAD_COUNT])} of the first "
+            f"{what} is NaN or infinite at {int(run.flags[driver.BAD_COUNT])} of the first "
             f"{start + len(drawn)} {run.unit}s, first at {run.unit} {first}, "
             f"x = {shown(rows_of(x, first - start))}. "
             "Mend f, or choose a policy: fs.Integrand(f, nonfinite='omit') or 'propagate'"

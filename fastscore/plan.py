@@ -17,6 +17,7 @@ from fastscore.engine.draw import draw_samples
 from fastscore.engine.enumeration import MOST_OUTCOMES, CountedRun, Evaluation, ExactRun
 from fastscore.engine.host import prange_is_safe
 from fastscore.engine.launch import CompiledRun, FoldsRun
+from fastscore.engine.local import Coordinate, Local
 from fastscore.engine.problem import Problem
 from fastscore.engine.products import NO_PRODUCTS
 from fastscore.engine.ranking import CalledValues, CompiledValues, RankedRun
@@ -35,6 +36,7 @@ from fastscore.integrand.compiled import compile_direct, compile_f, compile_poin
 from fastscore.integrand.pointer import c_function
 from fastscore.variance.control_variates import Controls
 from fastscore.variance.estimators import Enumerate, Estimator, Exact, Score
+from fastscore.variance.local import coordinates_of, enumerated, swept
 from fastscore.variance.patterns import pattern_of
 from fastscore.variance.points import check_points, points_of
 from fastscore.variance.sampling import (
@@ -91,6 +93,9 @@ class Plan:
     def run(self, products: int) -> Run:
         """What the estimator and the sampling ask for."""
         self._check_weights()
+        if isinstance(self.estimator, Enumerate) and self.estimator.coordinates is not None:
+            self._check_enumeration()
+            return self.samples(products)
         if isinstance(self.estimator, Exact):
             return self.exact()
         if isinstance(self.estimator, Enumerate) and self.estimator.top is not None:
@@ -135,15 +140,17 @@ class Plan:
             source.family, cut, key_of(self.seed), policy=self._policy, products=products,
             direct=blocks.NONE if direct is None else blocks.GIVEN, mixture=mixture,
             stride=batch_stride(blocks_of_batch(cut, draws) * cut.block * draws),
-            weighting=self._weighting(blocks.GIVEN),
+            weighting=self._weighting(blocks.GIVEN) or self._local,
             points=self._points,
         )  # fmt: skip
         f, _, _ = self._f(source)
         seen, conditional = self._seen(source), self.integrand.conditional
+        terms = f if conditional is None else lambda x: conditional(seen(x), *self.args)
+        if self._enumerated:
+            terms = swept(f, self._enumerated)
         run = made(
-            problem, f, None if direct is None else lambda x: direct(seen(x), *self.args),
-            f if conditional is None else lambda x: conditional(seen(x), *self.args),
-        )  # fmt: skip
+            problem, f, None if direct is None else lambda x: direct(seen(x), *self.args), terms
+        )
         run.seen = seen
         return run
 
@@ -151,7 +158,8 @@ class Plan:
         """f is called from the kernels."""
         source, direct, threads = self._source, self.integrand.direct, self.threads
         f, arguments, functions = self._f(source)
-        weighting, conditional = None, self.integrand.conditional
+        weighting: Weighting | Local | None = self._local
+        conditional = self.integrand.conditional
         if self.integrand.depends is not None:
             weighting, f = self._weighting(f), blocks.NONE
         elif conditional is not None:
@@ -212,6 +220,32 @@ class Plan:
         summed = integrand.depends is not None
         reached = reach(integrand.depends, groups) if summed else np.eye(p.d, dtype=bool)
         return Weighting(reached, owners, p.index, p.size, evaluate=evaluate, summed=summed)
+
+    @cached
+    def _enumerated(self) -> list[Coordinate]:
+        """Coordinates that are summed out given the others."""
+        if not isinstance(self.estimator, Enumerate) or self.estimator.coordinates is None:
+            return []
+        chosen = coordinates_of(self.estimator.coordinates, self.p.d)
+        owners, groups = owners_and_groups(self.p, f"estimator={self.estimator!r}")
+        return enumerated(self._source.family, chosen, owners, groups)
+
+    @property
+    def _local(self) -> Local | None:
+        return Local(self._enumerated, self.p.index) if self._enumerated else None
+
+    def _check_enumeration(self) -> None:
+        """Refuse what does not go with coordinates that are summed out."""
+        if not isinstance(self.sampling, Independent):
+            raise ValueError(
+                f"{self.estimator!r} goes with independent samples, not with sampling="
+                f"{self.sampling!r}: leave one of them out"
+            )
+        if self.integrand.nonfinite == "omit":
+            raise ValueError(
+                "nonfinite='omit' has no meaning where f is evaluated at several values for each "
+                "sample: let f return what such samples are to count, or take 'raise'"
+            )
 
     def _check_weights(self) -> None:
         """Refuse what does not go with weights of score entries, and a wrong ``depends``."""

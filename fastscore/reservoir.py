@@ -423,6 +423,11 @@ def refuse_direct(integrand: Integrand, owner: str) -> None:
         )
     if integrand.direct is not None:
         raise ValueError(f"{owner} takes no direct term: leave it out")
+    if integrand.weighs is not None:
+        raise ValueError(
+            f"{owner} takes no {integrand.weighs}, which only goes with independent samples of p: "
+            "let f return one value"
+        )
     if integrand.nonfinite == "omit":
         raise ValueError(
             f"nonfinite='omit' does not go with {owner}: let f return what such samples are to "

@@ -33,9 +33,12 @@ from fastscore.engine.normals import SCRATCH
 from fastscore.engine.products import NO_PRODUCTS, add_products
 from fastscore.engine.streams import STATE_WORDS, seed_stream
 from fastscore.engine.structured import next_tile, set_points
+from fastscore.engine.sweeps import add_expected_scores
 from fastscore.engine.terms import (
     COLUMNS,
+    ENTRIES_AT,
     NATURAL_AT,
+    SWEEP_AT,
     TERMS,
     WEIGHTS,
     add_weighted_scores,
@@ -223,7 +226,7 @@ def evaluate(table, workspace, rows, stop):
             )  # fmt: skip
         if status == 0 and table[WEIGHTS_AT] != NONE:
             status = evaluate_terms(
-                as_integers(table[WEIGHTS_AT]), offset(x, start), offset(out, start),
+                as_integers(table[WEIGHTS_AT]), table[F_AT], offset(x, start), offset(out, start),
                 offset(terms_of(table, workspace), start), count, table[D], table[STRIDE],
                 as_integers(table[ARGS_AT]),
             )  # fmt: skip
@@ -338,7 +341,7 @@ def write_scores(table, workspace, rows):
 
 @plain
 def _write_weighted(table, workspace, rows, sums):
-    """Score columns, and, added to the direct ones, these times their weights: so w becomes 0."""
+    """Score columns, and, added to the direct ones, what is to stand for w s: so w becomes 0."""
     stride, size, weights = table[STRIDE], table[SIZE], as_integers(table[WEIGHTS_AT])
     s, terms = scores_of(table, workspace), terms_of(table, workspace)
     natural = offset(terms, weights[TERMS] * stride)
@@ -352,10 +355,16 @@ def _write_weighted(table, workspace, rows, sums):
             (as_floats(table[PARAMS_AT]), x_of(table, workspace), rows, table[D], stride,
              as_integers(weights[NATURAL_AT]), natural),
         )  # fmt: skip
-    add_weighted_scores(
-        weights, offset(terms, -stride), terms, s, natural, direct_of(table, workspace), stride,
-        rows, offset(sums, 5 * size),
-    )  # fmt: skip
+    if weights[SWEEP_AT] != NONE:
+        add_expected_scores(
+            as_integers(weights[SWEEP_AT]), as_integers(weights[ENTRIES_AT]),
+            w_of(table, workspace), terms, s, natural, direct_of(table, workspace), stride, rows,
+        )  # fmt: skip
+    else:
+        add_weighted_scores(
+            weights, offset(terms, -stride), terms, s, natural, direct_of(table, workspace),
+            stride, rows, offset(sums, 5 * size),
+        )  # fmt: skip
     clear(w_of(table, workspace), 1, stride, rows)
 
 

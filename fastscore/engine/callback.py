@@ -104,15 +104,16 @@ class CallbackRun(Run):
             values[:rows] = 0.0
             direct[:, :rows] = 0.0
         weighting = problem.weighting
+        if len(x) and not (weighting is not None and weighting.summed):
+            values[at] = call_f("f", self.f, x, (len(x),), first)
         if len(x) and weighting is not None and self.terms is not None:
             name, terms = "f" if weighting.summed else "conditional", problem.terms(workspace)
             terms[:, at] = call_f(name, self.terms, x, (len(x), weighting.terms), first).T
-            if weighting.summed:
-                values[at] = terms[:, at].sum(axis=0)
+            with np.errstate(invalid="ignore"):  # what is not finite is found later
+                total = terms[:, at].sum(axis=0)
+                values[at] = total if weighting.summed else values[at] + 0.0 * total
             if first == 0:
                 weighting.centre(terms[:, at][:, :_REFERENCE_ROWS])
-        if len(x) and not (weighting is not None and weighting.summed):
-            values[at] = call_f("f", self.f, x, (len(x),), first)
         if len(x) and self.direct is not None:
             shape = (len(x), problem.family.size)
             direct[:, at] = call_f("direct", self.direct, x, shape, first).T

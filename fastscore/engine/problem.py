@@ -15,6 +15,7 @@ from fastscore.engine.tiles import Tiling, stride_of
 from fastscore.engine.units.layout import IMPORTANCE
 
 if TYPE_CHECKING:
+    from fastscore.engine.local import Local
     from fastscore.engine.weighting import Weighting
 
 
@@ -44,10 +45,8 @@ class Problem:
         Rows that a workspace's columns hold, that of one tile by default.
     mixture : Scheme, optional
         How the samples of a unit come about; the cut is then of units.
-    weighting : Weighting, optional
-        Weights of score columns in place of f.
-    mixture : Mixture, optional
-        Proposals to sample from; the cut is then of units.
+    weighting : Weighting or Local, optional
+        What multiplies score columns in place of f, or stands in for both.
     points : ndarray, optional
         Table of the points to make samples from; each fold is then a replicate of them.
     """
@@ -66,7 +65,7 @@ class Problem:
         stride: int | None = None,
         functions: Sequence[Any] = (),
         mixture: Scheme | None = None,
-        weighting: Weighting | None = None,
+        weighting: Weighting | Local | None = None,
         points: np.ndarray | None = None,
     ) -> None:
         self.family = family

@@ -13,17 +13,19 @@ from numba import types
 from fastscore.engine.jit import elementwise, plain, reduction
 from fastscore.engine.memory import as_floats, as_integers, floats, i8, integers, offset, vector
 from fastscore.engine.memory import native_caller as _native_caller
+from fastscore.engine.sweeps import sweep
 
 #: The table: the tile function that writes the terms, their number, whether f is their sum, the
 #: number of weights, and addresses: of whether a weight starts anew or adds to the one before; of
 #: where its terms end in a list of them, and of that list; of where its natural score columns end
 #: in theirs, and of that list; of its reference; the number of natural columns, which entry each
-#: belongs to, and, where entries are shared, which column it stands in itself.
-TABLE = 13
+#: belongs to, and, where entries are shared, which column it stands in itself; the table of
+#: ``sweeps``, where terms are f by values of coordinates, and there are no weights.
+TABLE = 14
 (EVALUATE_AT, TERMS, SUMMED, WEIGHTS, FRESH_AT, TERMS_END_AT, TERMS_AT, COLUMNS_END_AT, COLUMNS_AT,
- REFERENCES_AT, COLUMNS, ENTRIES_AT, NATURAL_AT) = range(TABLE)  # fmt: skip
-#: In place of an address: scores of an entry have one column only.
-UNSHARED = 0
+ REFERENCES_AT, COLUMNS, ENTRIES_AT, NATURAL_AT, SWEEP_AT) = range(TABLE)  # fmt: skip
+#: In place of an address: scores of an entry have one column only; there is no such table.
+UNSHARED = NO_SWEEP = 0
 
 _evaluate = _native_caller(types.void(floats, floats, i8, i8, i8, integers))
 
@@ -34,6 +36,12 @@ def _add(column, rows, total):
         total[t] += column[t]
 
 
+@elementwise
+def _taint(column, rows, total):
+    for t in range(rows):
+        total[t] += 0.0 * column[t]
+
+
 @plain
 def _clear(column, rows):
     for t in range(rows):
@@ -41,14 +49,26 @@ def _clear(column, rows):
 
 
 @plain
-def evaluate_terms(table, x, value, terms, rows, d, stride, args):
-    """Terms of a tile into their columns, and f, if it is their sum; whether that failed."""
-    status = _evaluate(table[EVALUATE_AT], (x, terms, rows, d, stride, args))
-    if status == 0 and table[SUMMED] != 0:
+def evaluate_terms(table, f, x, value, terms, rows, d, stride, args):
+    """Terms of a tile into their columns, and f, if it is their sum; whether that failed.
+
+    Otherwise it is known, and becomes NaN where a term is not finite.
+    """
+    if table[SWEEP_AT] == NO_SWEEP:
+        status = _evaluate(table[EVALUATE_AT], (x, terms, rows, d, stride, args))
+    else:
+        kept = offset(terms, -stride)
+        status = sweep(as_integers(table[SWEEP_AT]), f, x, kept, terms, rows, d, stride, args)
+    if status == 0:
         total = vector(value, rows)
-        _clear(total, rows)
+        if table[SUMMED] != 0:
+            _clear(total, rows)
         for i in range(table[TERMS]):
-            _add(vector(offset(terms, i * stride), rows), rows, total)
+            term = vector(offset(terms, i * stride), rows)
+            if table[SUMMED] != 0:
+                _add(term, rows, total)
+            else:
+                _taint(term, rows, total)
     return status
 
 

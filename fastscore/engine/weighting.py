@@ -41,10 +41,10 @@ class Weighting:
         sums, which = _distinct_columns(depends)
         order = np.argsort(sums.sum(axis=1), kind="stable")
         sums, self.owner = sums[order], np.argsort(order)[which[owners]]
-        before = np.vstack([np.zeros((1, self.terms), bool), sums[:-1]])
-        fresh = (before & ~sums).any(axis=1)
-        fresh[0] = True
-        added = np.where(fresh[:, None], sums, sums & ~before)
+        fresh = np.ones(len(sums), bool)
+        fresh[1:] = (sums[:-1] & ~sums[1:]).any(axis=1)
+        added = sums.copy()
+        added[1:] &= ~sums[:-1] | fresh[1:, None]
         self.depends = sums
         self.references = np.zeros(len(sums))
         shared = size < index.size
@@ -70,6 +70,11 @@ class Weighting:
             self.table[at] = array.ctypes.data
 
     @property
+    def what(self) -> str:
+        """What must be finite."""
+        return "f" if self.summed else "f or its conditional expectation"
+
+    @property
     def slot(self) -> int:
         """Further doubles of a block's sums: of each weight."""
         return len(self.references)
@@ -80,7 +85,9 @@ class Weighting:
         Weights of columns that share an entry have a common one: it cancels only with the whole
         score of that entry.
         """
-        sums = self.depends @ values[:, np.isfinite(values).all(axis=0)]
+        from scipy.sparse import csr_array
+
+        sums = csr_array(self.depends, dtype=float) @ values[:, np.isfinite(values).all(axis=0)]
         if sums.shape[1]:
             self.references[:] = np.sort(sums, axis=1)[:, sums.shape[1] // 2]
         for own in self._alike:

@@ -286,11 +286,19 @@ class Family(ABC):
 
     def scores_of(self, samples: np.ndarray) -> np.ndarray:
         """The same of samples (n, d) of its type."""
-        out = np.empty((len(samples), self.size))
-        columns = np.empty((self.size, stride_of(self.d)))
+        return self._scores_by(self.index, self.size, samples)
+
+    def natural_scores_of(self, samples: np.ndarray) -> np.ndarray:
+        """Natural score columns of the same, each by itself."""
+        count = self.index.size
+        return self._scores_by(np.arange(count), count, samples)
+
+    def _scores_by(self, index: np.ndarray, size: int, samples: np.ndarray) -> np.ndarray:
+        out = np.empty((len(samples), size))
+        columns = np.empty((size, stride_of(self.d)))
         problem = Problem.of_family(self)
         for rows, tile in tiles_of(samples):
-            scores(problem, self.packed, self.index, tile, len(rows), columns.ravel())
+            scores(problem, self.packed, index, tile, len(rows), columns.ravel())
             out[rows] = columns[:, : len(rows)].T
         return out
 

@@ -30,13 +30,21 @@ class Enumerate(Estimator):
     ----------
     coordinates : sequence of int, optional
         Discrete coordinates to sum out in turn, each given the sampled others: local expectation
-        gradients.
+        gradients [1]_.  Of independent coordinates with finitely many values of their own; those
+        of the parts of a `Joint` lie side by side.  For each of the n samples f is evaluated once
+        more at every value of every one of them, ``Σ K_i`` times.  Entries of other coordinates,
+        and the value, are as without.
     top : int, optional
         In place of them: how many of the most probable outcomes of a small support to sum; the
-        others are sampled, n times (Liu, Regier, Tripuraneni, Jordan and McAuliffe,
-        Rao-Blackwellized stochastic gradients for discrete distributions, ICML 2019).  It pays
-        where these few have most of the probability: errors are those of the others alone.  Of
-        equally probable ones the first are summed.
+        others are sampled, n times [2]_.  It pays where these few have most of the probability:
+        errors are those of the others alone.  Of equally probable ones the first are summed.
+
+    References
+    ----------
+    .. [1] M. K. Titsias and M. Lázaro-Gredilla, Local expectation gradients for black box
+       variational inference, NIPS 2015.
+    .. [2] R. Liu, J. Regier, N. Tripuraneni, M. I. Jordan and J. McAuliffe, Rao-Blackwellized
+       stochastic gradients for discrete distributions, ICML 2019.
     """
 
     coordinates: Sequence[int] | None = None
