@@ -37,9 +37,10 @@ from fastscore.integrand.pointer import c_function
 from fastscore.variance.control_variates import Controls
 from fastscore.variance.estimators import Enumerate, Estimator, Exact, Score
 from fastscore.variance.local import coordinates_of, enumerated, swept
-from fastscore.variance.patterns import pattern_of
+from fastscore.variance.patterns import cancels, pattern_of
 from fastscore.variance.points import check_points, points_of
 from fastscore.variance.sampling import (
+    Antithetic,
     Counts,
     Independent,
     Sampling,
@@ -47,6 +48,9 @@ from fastscore.variance.sampling import (
     WithoutReplacement,
 )
 from fastscore.variance.terms import check_depends, owners_and_groups, reach
+
+#: Pairs that tell which controls cancel in all of them.
+_FEW = 16
 
 
 @dataclass(frozen=True)
@@ -196,7 +200,10 @@ class Plan:
                 "with @numba.njit, too"
             )
         order = np.argsort(controls.scored, kind="stable")
+        odd, odd_by_score = self._odd_controls(controls) if len(controls) else (None, None)
         return ControlFunctions(
+            odd=None if odd is None else odd[order],
+            odd_by_score=odd_by_score,
             functions=tuple(compiled[j][0] for j in order),
             arguments=tuple(compiled[j][1] for j in order),
             means=controls.means[order],
@@ -291,6 +298,29 @@ class Plan:
 
         at.kept = functions  # type: ignore[attr-defined]
         return at
+
+    def _odd_controls(self, controls: Controls) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Controls, and their products with scores, that cancel within pairs."""
+        source = self._source
+        if not isinstance(self.sampling, Antithetic) or source.family.centre is None:
+            return None, None
+        z = source.family.drawn(_FEW, 0)
+        pair = [z, 2 * source.family.centre - z]
+        scores = np.array([source.family.scores_of(one) for one in pair])
+        values = np.array(
+            [[self._values(h, args, source.forward(one)) for one in pair]
+             for h, args in controls.functions]
+        )  # fmt: skip
+        centred = values - controls.means[:, None, None]
+        terms = values[controls.scored][..., None] * scores
+        terms = terms - np.nan_to_num(controls.gradients[controls.scored])[:, None, None]
+        return cancels(centred), cancels(terms)
+
+    def _values(self, h: Integrand, args: tuple[Any, ...], x: np.ndarray) -> np.ndarray:
+        """A control at samples (n, d), which it has been evaluated at the like of before."""
+        run = replace(self, integrand=h, args=args).evaluation(x)
+        run.rounds()
+        return run.values
 
     def counts(self) -> CountedRun:
         """By how often each outcome of a small support came."""

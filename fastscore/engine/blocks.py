@@ -236,7 +236,7 @@ def evaluate(table, workspace, rows, stop):
 
 
 @reduction
-def _centre(values, squares, rows, reference):
+def centre(values, squares, rows, reference):
     """Replace f by w = f - reference, store w², return the sums of both."""
     sum_w = 0.0
     sum_ww = 0.0
@@ -402,10 +402,10 @@ def _contract(table, workspace, rows, sums):
 def absorb_tile(table, workspace, rows, first, reference, slot, products):
     """Add one tile, of which f is known, to a slot, and to the products of its fold."""
     w, ww = vector(w_of(table, workspace), rows), vector(ww_of(table, workspace), rows)
-    sum_w, sum_ww = _centre(w, ww, rows, reference)
+    sum_w, sum_ww = centre(w, ww, rows, reference)
     if not math.isfinite(sum_ww):  # so a finite f costs no check of its own
         rows = _screen(table, workspace, rows, first, slot)
-        sum_w, sum_ww = _centre(w, ww, rows, 0.0)
+        sum_w, sum_ww = centre(w, ww, rows, 0.0)
     slot[COUNT] += rows
     slot[SUM_W] += sum_w
     slot[SUM_WW] += sum_ww

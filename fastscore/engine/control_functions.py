@@ -32,6 +32,10 @@ class ControlFunctions:
         Whether scores are controls of the value: the units' values need products with them.
     kept : tuple
         What must live as long.
+    odd : ndarray of bool, of shape (J,)
+        Controls that cancel within a pair, but for rounding.
+    odd_by_score : ndarray of bool, of shape (B, P)
+        The same of their products with scores.
     """
 
     functions: Sequence[Any] = ()
@@ -41,6 +45,8 @@ class ControlFunctions:
     coefficients: np.ndarray = field(default_factory=lambda: np.empty(0))
     by_value: bool = False
     kept: tuple[Any, ...] = ()
+    odd: np.ndarray | None = None
+    odd_by_score: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.functions)

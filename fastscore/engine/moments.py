@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -237,6 +237,23 @@ class UnitMoments(Moments):
         by_score = scheme.functions.by_score
         width = layout.of_score_control(scheme.known, by_score)
         return self.sums[:, self._rows_end :].reshape(len(self.sums), by_score, width, self.size)
+
+    def without_odd(self) -> UnitMoments:
+        """With exact zeros for what cancels within a pair: no coefficient may fit its rounding."""
+        scheme, functions = self.scheme, self.scheme.functions
+        if not scheme.odd.size and functions.odd is None:
+            return self
+        out = replace(self, sums=self.sums.copy())
+        out.scores[:, [[0], [2], [3]], scheme.odd] = 0.0
+        if functions.odd is not None:
+            at = np.flatnonzero(functions.odd)
+            out.controls[:, at] = 0.0
+            out.controls[:, :, 3 + 2 * self.size + at] = 0.0
+            out.score_controls[:, :, 4 + at] = 0.0
+            j, k = np.nonzero(functions.odd_by_score)
+            out.score_controls[:, j, :, k] = 0.0
+            out.score_controls[:, :, 4 + scheme.known + j, k] = 0.0
+        return out
 
 
 @dataclass(frozen=True)

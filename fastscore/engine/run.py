@@ -65,7 +65,7 @@ class Run(ABC):
         if mixture is None:
             return Moments(self.sums, self.reference)
         if mixture.pattern != IMPORTANCE:
-            return UnitMoments(_without_odd(self.sums, mixture), self.reference, mixture)
+            return UnitMoments(self.sums, self.reference, mixture).without_odd()
         driver.level(problem.table, self.sums)
         largest, terms = problem.largest(self.workspaces)
         level, sums = float(self.sums[0, blocks.LEVEL]), self.sums
@@ -105,13 +105,3 @@ class Run(ABC):
     def failed(self) -> bool:
         """Whether the run has ended early."""
         return bool(self.flags[driver.STATUS] != 0)
-
-
-def _without_odd(sums: np.ndarray, scheme: Any) -> np.ndarray:
-    """Sums whose S is exactly 0 where a pair's is but for rounding, which no baseline may fit."""
-    if not scheme.odd.size:
-        return sums
-    sums = sums.copy()
-    five = sums[:, blocks.HEADER :][:, : 5 * scheme.target.size].reshape(len(sums), 5, -1)
-    five[:, [[0], [2], [3]], scheme.odd] = 0.0
-    return sums

@@ -56,9 +56,15 @@ def pattern_of(sampling: Sampling, source: Any, functions: ControlFunctions) -> 
 def odd_entries(source: Any, centre: np.ndarray) -> np.ndarray:
     """Score entries that change their sign with x about the centre, such as those by loc."""
     x = source.drawn(_FEW, 0)
-    here, there = source.scores_of(x), source.scores_of(2 * centre - x)
-    scale = np.abs(here).max(axis=0)
-    return np.flatnonzero((np.abs(here + there) <= _ROUNDING * scale).all(axis=0))
+    pairs = np.array([source.scores_of(x), source.scores_of(2 * centre - x)])
+    return np.flatnonzero(cancels(pairs[None])[0])
+
+
+def cancels(pairs: np.ndarray) -> np.ndarray:
+    """Which quantities (J, 2, n, …) are 0 in the mean of every one of n pairs, but for rounding."""
+    scale = np.abs(pairs).max(axis=(1, 2))
+    found: np.ndarray = (np.abs(pairs.sum(axis=1)) <= _ROUNDING * scale[:, None]).all(axis=1)
+    return found
 
 
 def _needed(sampling: Sampling, source: Any, vector: np.ndarray | None, lack: str) -> np.ndarray:

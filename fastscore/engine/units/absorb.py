@@ -8,12 +8,10 @@ from fastscore.engine.blocks import (
     ARGS_AT,
     COUNT,
     DIRECT_AT,
-    FIRST,
     GIVEN,
     HEADER,
     LEVEL,
     NONE,
-    NONFINITE,
     PARAMS_AT,
     PRODUCTS,
     RAISED,
@@ -48,6 +46,7 @@ from fastscore.engine.units.controls import (
     add_proposal_controls,
     clear_controls,
     controls_at,
+    count_nonfinite,
     evaluate_functions,
 )
 from fastscore.engine.units.layout import (
@@ -78,6 +77,7 @@ from fastscore.engine.units.layout import (
     weight_of,
 )
 from fastscore.engine.units.levels import rise
+from fastscore.engine.units.samples import absorb_samples, are_plain
 from fastscore.engine.units.tail import keep_largest
 from fastscore.engine.vecmath import exp, log
 
@@ -124,15 +124,6 @@ def _weigh_values(values, weight, weighted, rows, reference, unit_value, unit_we
     return a, b, c, e
 
 
-@plain
-def _count_nonfinite(table, w, rows, first, draws, slot):
-    for t in range(rows):
-        if not math.isfinite(w[t]):
-            if slot[NONFINITE] == 0:
-                slot[FIRST] = first + t * draws
-            slot[NONFINITE] += 1
-
-
 @elementwise
 def _add_draw(s, direct, weight, w, unit_s, unit_f, has_direct, rows):
     """``S = W s`` and ``F = w S + W direct`` of one column to the units', where W is not 0."""
@@ -169,6 +160,9 @@ def _add_details(s, direct, weight, w, has_direct, rows, sums, size, j):
 def absorb_draw(table, workspace, draw, rows, first, reference, slot):
     """Add one draw of each unit of a tile, of which f is known."""
     mixture = mixture_of(table)
+    if are_plain(table, mixture):
+        done = absorb_samples(table, mixture, workspace, rows, first, reference, slot)
+        return 0 if done else RAISED
     stride, size, draws = table[STRIDE], table[SIZE], mixture[DRAWS]
     log_weight = vector(log_weight_of(table, mixture, workspace), rows)
     weight = vector(weight_of(table, mixture, workspace), rows)
@@ -189,7 +183,7 @@ def absorb_draw(table, workspace, draw, rows, first, reference, slot):
         vector(offset(units, (2 * size + 1) * stride), rows),
     )  # fmt: skip
     if not math.isfinite(e):
-        _count_nonfinite(table, w, rows, first * draws + draw, draws, slot)
+        count_nonfinite(w, rows, first * draws + draw, draws, slot)
     part = 0 if mixture[RANDOM] != 0 else as_integers(mixture[DRAWS_AT])[draw]
     sums = offset(slot, HEADER + 5 * size + EXTRAS + part * part_size(mixture, size))
     sums[0] += a
@@ -244,6 +238,8 @@ def _add_scores(table, mixture, workspace, weight, w, units, rows, sums):
 def clear_units(table, workspace, rows):
     """Start the units of a tile."""
     mixture = mixture_of(table)
+    if are_plain(table, mixture):
+        return
     units = units_of(table, mixture, workspace)
     clear(units, controls_at(table), table[STRIDE], rows)
     clear_controls(table, mixture, units, rows)
@@ -266,6 +262,8 @@ def _three_of_units(value, weight, rows):
 def absorb_units(table, workspace, rows, slot, products):
     """Add the complete units of a tile to a slot, and to the products of its fold."""
     mixture = mixture_of(table)
+    if are_plain(table, mixture):
+        return
     stride, size = table[STRIDE], table[SIZE]
     s = units_of(table, mixture, workspace)
     f = offset(s, size * stride)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 
 from fastscore.engine.blocks import (
+    FIRST,
     GIVEN,
+    NONFINITE,
     RAISED,
     SIZE,
     STRIDE,
@@ -60,6 +62,16 @@ def clear_controls(table, mixture, units, rows):
     for j in range(mixture[BY_SCORE] * size):
         _fill(vector(column, rows), rows, -gradients[j])
         column = offset(column, stride)
+
+
+@plain
+def count_nonfinite(w, rows, first, step, slot):
+    """Count values of f that are not finite, at samples ``first``, ``first + step`` and so on."""
+    for t in range(rows):
+        if not math.isfinite(w[t]):
+            if slot[NONFINITE] == 0:
+                slot[FIRST] = first + t * step
+            slot[NONFINITE] += 1
 
 
 @elementwise
@@ -175,13 +187,13 @@ def _add_row(column, units, count, stride, rows, out):
     out[0] += _sum(own, rows)
     whole = count // 4 * 4
     for j in range(0, whole, 4):
-        c, e, g, h = _product_4(own, offset(units, j * stride), stride, rows)
+        c, e, g, h = product_4(own, offset(units, j * stride), stride, rows)
         out[1 + j] += c
         out[2 + j] += e
         out[3 + j] += g
         out[4 + j] += h
     for j in range(whole, count):
-        out[1 + j] += _product(own, vector(offset(units, j * stride), rows), rows)
+        out[1 + j] += product(own, vector(offset(units, j * stride), rows), rows)
 
 
 @plain
@@ -195,20 +207,21 @@ def _add_score_control_sums(table, mixture, units, rows, out):
         for k in range(size):
             own = vector(offset(columns, (j * size + k) * stride), rows)
             out[k] += _sum(own, rows)
-            out[size + k] += _product(own, vector(offset(units, k * stride), rows), rows)
+            out[size + k] += product(own, vector(offset(units, k * stride), rows), rows)
             f = vector(offset(units, (size + k) * stride), rows)
-            out[2 * size + k] += _product(own, f, rows)
+            out[2 * size + k] += product(own, f, rows)
             for a in range(1 + controls):
                 other = vector(offset(units, (first - 1 + a) * stride), rows)
-                out[(3 + a) * size + k] += _product(own, other, rows)
+                out[(3 + a) * size + k] += product(own, other, rows)
             for i in range(by_score):
                 other = vector(offset(columns, (i * size + k) * stride), rows)
-                out[(4 + controls + i) * size + k] += _product(own, other, rows)
+                out[(4 + controls + i) * size + k] += product(own, other, rows)
         out = offset(out, of_score_control(controls, by_score) * size)
 
 
 @reduction
-def _product(a, b, rows):
+def product(a, b, rows):
+    """Sum of products."""
     total = 0.0
     for t in range(rows):
         total += a[t] * b[t]
@@ -216,7 +229,7 @@ def _product(a, b, rows):
 
 
 @reduction
-def _product_4(a, b, stride, rows):
+def product_4(a, b, stride, rows):
     """Products with four columns, for which a is read once."""
     b0, b1 = vector(b, rows), vector(offset(b, stride), rows)
     b2, b3 = vector(offset(b, 2 * stride), rows), vector(offset(b, 3 * stride), rows)
