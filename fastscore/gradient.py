@@ -109,8 +109,9 @@ def gradient(
         its mirror image, for families symmetric about a centre; Latin hypercubes
         (`fs.Stratified`); d orthogonal directions, for Gaussians; scrambled Sobol' points
         (`fs.Sobol`), whose units are whole replicates.  `fs.WithoutReplacement` draws sets of
-        distinct outcomes of a small support.  Standard errors are those across units.  Pairs hurt
-        entries whose score is even about the centre, those by scales: they see each score twice.
+        distinct outcomes of a small support.  Standard errors are those across units.  Where f is
+        even about the centre, pairs hurt entries whose score is even too, those by scales; where it
+        is odd, those by locations.
     proposals : Proposals, Family or list of Family, optional
         Distributions to sample from in place of p, with importance weights: in equal shares and by
         the balance heuristic, or as `Proposals` say.  n is rounded up to whole *units*, which hold

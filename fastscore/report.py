@@ -123,8 +123,8 @@ def advice(estimate: Estimate) -> str:
     if estimate.even:
         lines.append(
             f"{estimate.even} of {grads.size} entries have the same score at both samples of a "
-            "pair, as those by scales have: pairs hurt them, up to √2 in the error, unless f "
-            "itself is odd about the centre. Compare with sampling='iid'."
+            "pair, as those by scales have: pairs hurt them where f is even about the centre, up "
+            "to √2 in the error, and the others where it is odd. Compare with sampling='iid'."
         )
     if estimate.nonfinite:
         lines.append(f"f was NaN or infinite at {estimate.nonfinite:,} samples.")

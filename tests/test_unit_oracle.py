@@ -133,5 +133,5 @@ def test_controls(name, n):
 @pytest.mark.parametrize("n", SIZES)
 @pytest.mark.parametrize("name", CONTROLS)
 def test_controls_in_pairs(name, n):
-    """Of them some cancel within pairs, and no coefficient may be fitted to what rounding leaves."""
+    """Some cancel within pairs: no coefficient may be fitted to what rounding leaves of them."""
     check("antithetic", n, CONTROLS[name])
