@@ -9,7 +9,7 @@ from fastscore.engine import blocks
 from fastscore.engine.memory import pointer
 from fastscore.engine.problem import Problem
 from fastscore.engine.products import FOR_BASELINE
-from fastscore.engine.streams import fill_words, key_of
+from fastscore.engine.streams import STATE_WORDS, fill_words, key_of
 from fastscore.engine.tiles import tiling
 from fastscore.integrand.arguments import Arguments
 from fastscore.integrand.compiled import compile_f
@@ -62,7 +62,8 @@ def _tile(p, f, **options):
 
 
 def test_words(benchmark):
-    state, out = np.arange(1, 33, dtype=np.uint64), np.empty(LENGTH, np.uint64)
+    state, out = np.zeros(STATE_WORDS, np.uint64), np.empty(LENGTH, np.uint64)
+    state[:32] = np.arange(1, 33)
     benchmark(words, state, out)
     assert np.unique(out).size == LENGTH
 
