@@ -209,9 +209,21 @@ class Pattern(Scheme):
 
     def _fields(self) -> Mapping[int, Any]:
         vectors = {layout.CENTRE_AT: self.centre, layout.SPREAD_AT: self.spread}
-        return {at: 0 if v is None else v.ctypes.data for at, v in vectors.items()}
+        fields = {at: 0 if v is None else v.ctypes.data for at, v in vectors.items()}
+        family = self.target
+        fused = self.kind == layout.ANTITHETIC and not family.shares
+        if fused and family.accumulate_kernel is not None and family.finish_kernel is None:
+            fields[layout.ACCUMULATE_PAIR_AT] = family.accumulate_kernel.address
+            fields[layout.IS_ODD_AT] = self.is_odd.ctypes.data
+        return fields
+
+    @cached
+    def is_odd(self) -> np.ndarray:
+        """Whether each score entry is odd."""
+        return np.isin(np.arange(self.target.size), self.odd).astype(np.int64)
 
 
 def cut_of(scheme: Scheme, units: int) -> Tiling:
     """Blocks of units."""
-    return unit_tiling(units, scheme.target.d, scheme.draws, scheme.slot, scheme.pattern_columns)
+    pattern = None if scheme.pattern == layout.IMPORTANCE else scheme.pattern_columns
+    return unit_tiling(units, scheme.target.d, scheme.draws, scheme.slot, pattern)

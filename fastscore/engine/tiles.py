@@ -80,14 +80,14 @@ def _block_rows(d: int, size: int) -> int:
 
 
 @lru_cache(maxsize=256)
-def unit_tiling(units: int, d: int, draws: int, slot: int, pattern: int = 0) -> Tiling:
+def unit_tiling(units: int, d: int, draws: int, slot: int, pattern: int | None = None) -> Tiling:
     """Cut units of several draws each, whose block has a slot of so many doubles.
 
     A tile has a row per unit: many, since each draw of a unit has a dozen passes over it; more
     where a unit is a sample, whose proposal may be drawn at random, and has a part of the rows; few
-    if the ``pattern`` of the draws needs many columns at a time.
+    if the ``pattern`` of the draws, in place of proposals, needs many columns at a time.
     """
-    most = _UNIT_ROWS if draws > 1 else 2 * _UNIT_ROWS
+    most = 2 * _UNIT_ROWS if draws == 1 and pattern is None else _UNIT_ROWS
     if pattern:
         most = min(most, _TILE_ELEMENTS // pattern // _MULTIPLE * _MULTIPLE)
     rows = max(_MULTIPLE, min(most, _UNIT_ELEMENTS // d // _MULTIPLE * _MULTIPLE))

@@ -23,6 +23,7 @@ from fastscore.engine.blocks import (
 from fastscore.engine.jit import plain, tile_kernel
 from fastscore.engine.units.absorb import absorb_draw, absorb_units, clear_units
 from fastscore.engine.units.layout import DRAWS, NO_LEVEL, RUN_UNITS, SLOT, mixture_of
+from fastscore.engine.units.mirrored import are_mirrored, run_pairs
 from fastscore.engine.units.propose import fill_weightless, propose
 
 
@@ -36,9 +37,14 @@ def run_units(table, workspace, reference, block, stop, slot, products):
     clear_slot(table, slot)
     start_stream(table, workspace, block)
     first, last = bounds(table, block)
-    status = 0
+    status, pairs = 0, are_mirrored(table, mixture)
     for start in range(first, last, table[TILE]):
         rows = min(table[TILE], last - start)
+        if pairs:
+            status = run_pairs(table, mixture, workspace, rows, start, reference, stop, slot)
+            if status != 0:
+                break
+            continue
         clear_units(table, workspace, rows)
         for draw in range(mixture[DRAWS]):
             propose(table, mixture, workspace, draw, rows)

@@ -43,13 +43,15 @@ run_units_block = caller(RUN_UNITS)
 #: entries that terms are made of, and their number; the pattern of a unit's draws, columns that it
 #: needs, and the centre and spread of the Gaussian or symmetric family; the control functions, how
 #: many of them, the last ones, are multiplied by scores, their means and the gradients of these;
-#: whether the units' values are a control column too.
-MIXTURE = 33
+#: whether the units' values are a control column too; of pairs the family's kernel of five sums,
+#: if they may be summed by it, and which score entries are odd.
+MIXTURE = 35
 (DRAWS, DRAWS_AT, RANDOM, ALIAS_AT, SAMPLERS_AT, PACKED_AT, PROPOSALS, GROUPS, GROUPS_AT,
  WEIGH_AT, OPTIONS_AT, PARTS, CONTROLS, TARGET, SLOT, TAIL_AT, TAIL, ADD_AT,
  DETAILS, TERMS_TAIL, RUN_AT, CHOSEN_AT, CHOSEN,
  PATTERN, STORE, CENTRE_AT, SPREAD_AT,
- FUNCTIONS, FUNCTIONS_AT, BY_SCORE, MEANS_AT, GRADIENTS_AT, VALUE_ROW) = range(MIXTURE)  # fmt: skip
+ FUNCTIONS, FUNCTIONS_AT, BY_SCORE, MEANS_AT, GRADIENTS_AT, VALUE_ROW,
+ ACCUMULATE_PAIR_AT, IS_ODD_AT) = range(MIXTURE)  # fmt: skip
 #: Patterns of a unit's draws: those of proposals, weighted; or of p itself, independent, a sample
 #: and its mirror image, orthogonal directions, a Latin hypercube.
 IMPORTANCE, INDEPENDENT, ANTITHETIC, ORTHOGONAL, STRATIFIED = range(5)

@@ -46,7 +46,7 @@ def orthogonal_columns(d: int) -> int:
 def draw_pattern(table, mixture, workspace, draw, rows):
     """One draw of each unit of a tile."""
     if mixture[PATTERN] == ANTITHETIC and draw == 1:
-        _mirror(table, mixture, workspace, rows)
+        mirror(table, mixture, workspace, rows)
     elif mixture[PATTERN] == ORTHOGONAL:
         if draw == 0:
             _draw_orthogonal(table, mixture, workspace, rows)
@@ -67,7 +67,7 @@ def _sample(table, workspace, x, rows):
 
 
 @plain
-def _mirror(table, mixture, workspace, rows):
+def mirror(table, mixture, workspace, rows):
     """``2 c − x`` of the first draw, which lies in the same rows, or in those before."""
     x, centre = x_of(table, workspace), as_floats(mixture[CENTRE_AT])
     first = offset(x, -min(table[ROW], rows))
