@@ -419,7 +419,5 @@ class TestDirect:
     def test_not_finite(self):
         p = fs.Normal([1.0], [1.0])
         bad = fs.Integrand(lambda x: x[:, 0], direct=lambda x: np.full((len(x), 2), np.nan))
-        with pytest.raises(
-            ValueError, match="direct term, conditional .* is NaN"
-        ):
+        with pytest.raises(ValueError, match=r"direct term, conditional .* is NaN"):
             fs.gradient(bad, p, n=10)
