@@ -120,6 +120,12 @@ def advice(estimate: Estimate) -> str:
             f"{errors[tailed].max():.0%}: f times the score has heavy tails, and intervals may be "
             "too short. Draw more, or from proposals that reach these tails."
         )
+    if estimate.sampling == "sobol":
+        lines.append(
+            f"Errors of {estimate.units} scrambled replicates are far from normal where f is smooth "
+            "and has few coordinates: 95% intervals may then cover as little as 83%. The errors "
+            "are small there; judge by them, or take more replicates, not by the level."
+        )
     if estimate.even:
         lines.append(
             f"{estimate.even} of {grads.size} entries have the same score at both samples of a "

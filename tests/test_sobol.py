@@ -259,3 +259,8 @@ def test_a_failure_names_its_sample():
     with pytest.raises(ValueError, match=r"sample \d+, x = ") as raised:
         fs.gradient(f, P, args=(bad[0],), n=512, rng=3, sampling=Sobol(8))
     assert f"{bad[0]:.4g}"[:5] in str(raised.value)
+
+
+def test_summary_says_that_replicates_are_far_from_normal():
+    est = fs.gradient(lambda x: x[:, 0] ** 2, fs.Normal(0.0, 1.0), n=256, rng=0, sampling="sobol")
+    assert "Errors of 16 scrambled replicates are far from normal" in est.summary()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numba import cfunc, njit
 
-from fastscore.engine.blocks import _centre
+from fastscore.engine.blocks import centre
 from fastscore.engine.memory import pointer
 from fastscore.engine.products import _add_product
 from fastscore.families import Bernoulli, Categorical, Normal
@@ -79,8 +79,8 @@ def test_products():
 
 def test_centring():
     values, squares = np.ones(100), np.empty(100)
-    assert _centre(values, squares, 100, 3.0) == (-200.0, 400.0)
-    assembly = "\n".join(_centre.inspect_asm().values())
+    assert centre(values, squares, 100, 3.0) == (-200.0, 400.0)
+    assembly = "\n".join(centre.inspect_asm().values())
     assert packed(assembly, "vsubpd") >= 1
     assert packed(assembly, "vaddpd") >= 1
 

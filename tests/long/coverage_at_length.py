@@ -102,6 +102,14 @@ SCHEMES: dict[str, tuple[dict[str, Any], tuple[str | None, ...], Callable[[Case]
         lambda case: case.name in (*SYMMETRIC, "expo-tail-r0.5", "lognormal-x-s0.5"),
     ),
     "matrix": ({"baseline": "matrix"}, ("matrix",), lambda case: True),
+    "sobol": (
+        {"sampling": "sobol"}, ("optimal",),
+        lambda case: case.name in (*SYMMETRIC, "expo-tail-r0.5", "lognormal-x-s0.5"),
+    ),
+    "delta": (
+        {"control_variates": fs.DeltaMethod()}, ("optimal",),
+        lambda case: case.name in SYMMETRIC[:3],
+    ),
     "statistics": (
         {"control_variates": "statistics"}, ("optimal",), lambda case: case.name in SYMMETRIC[:3]
     ),
