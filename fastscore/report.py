@@ -123,8 +123,8 @@ def advice(estimate: Estimate) -> str:
     if estimate.sampling == "sobol":
         lines.append(
             f"Errors of {estimate.units} scrambled replicates are far from normal where f is "
-            "smooth and has few coordinates: 95% intervals may then cover as little as 83%. The errors "
-            "are small there; judge by them, or take more replicates, not by the level."
+            "smooth and has few coordinates: 95% intervals may then cover as little as 83%. The "
+            "errors are small there; judge by them, or take more replicates, not by the level."
         )
     if estimate.even:
         lines.append(
