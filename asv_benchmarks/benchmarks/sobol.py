@@ -8,7 +8,8 @@ import time
 import numpy as np
 
 import fastscore as fs
-from asv_benchmarks.benchmarks.common import of_sample
+
+from .common import of_sample
 
 N = 2**20
 D = 10
