@@ -305,16 +305,23 @@ def test_words_are_for_families_that_have_them():
 EXPONENTIAL = {
     fs.Bernoulli(0.3): lambda x: [x],
     fs.Beta(2.0, 3.0): lambda x: [np.log(x), np.log1p(-x)],
+    fs.Binomial(5, 0.3): lambda x: [x],
     fs.Categorical([0.2, 0.3, 0.5]): lambda x: [x == 0, x == 1],
+    fs.Chi2(3.0): lambda x: [np.log(x)],
     fs.Dirichlet([1.0, 2.0, 3.0]): lambda x: list(np.log(x)),
     fs.Exponential(2.0): lambda x: [x],
     fs.Gamma(2.0, 1.5): lambda x: [np.log(x), x],
+    fs.Geometric(0.3): lambda x: [x],
+    fs.HalfNormal(2.0): lambda x: [x**2],
+    fs.InverseGamma(3.0, 2.0): lambda x: [np.log(x), 1 / x],
     fs.LogNormal(0.5, 0.8): lambda x: [np.log(x), np.log(x) ** 2],
+    fs.Multinomial(4, [0.2, 0.3, 0.5]): lambda x: list(x[:2]),
     fs.MultivariateNormal([0.0, 1.0], [[2.0, 0.5], [0.5, 1.0]]): lambda x: [
         *x, x[0] ** 2, x[0] * x[1], x[1] ** 2
     ],
     fs.Normal(0.5, 0.8): lambda x: [x, x**2],
     fs.Poisson(3.0): lambda x: [x],
+    fs.VonMises(0.5, 2.0): lambda x: [np.cos(x), np.sin(x)],
 }  # fmt: skip
 
 

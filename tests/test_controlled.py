@@ -235,7 +235,7 @@ def test_collinear_and_constant_controls_change_nothing(baseline):
 # --- unbiased ---
 
 
-@pytest.mark.parametrize("n", [2, 3, 5, 8])
+@pytest.mark.parametrize("n", [2, 3, 5, 8, 13])
 def test_unbiased_at_every_n(n):
     """Given coefficients, cross-fitted ones (which are 0 with few units), and the score."""
     value, grad = exact()

@@ -325,7 +325,7 @@ def test_counts_of_one_sample(kind):
     assert np.isnan(estimate.grad_stderr["probs"]).all()
 
 
-@pytest.mark.parametrize("n", [2, 3, 30])
+@pytest.mark.parametrize("n", [2, 3, 10, 30, 100])
 def test_counts_are_unbiased(n):
     """Every baseline, with a class that other folds may not see; and the variance of a sample.
 

@@ -121,8 +121,10 @@ def of_counts(x):
     "p",
     [
         fs.Categorical(logits=[0.1, 0.5, -1.0]),
+        fs.Categorical([0.1, 0.5, 1.0]),
         fs.Bernoulli([0.3]),
         fs.Binomial([6], [0.3]),
+        fs.BetaBinomial(5, 2.0, 1.5),
         fs.FiniteDiscrete([-1.5, 0.25, 4.0], [0.2, 0.3, 0.5]),
         fs.FiniteDiscrete([7, -3, 4], logits=[0.2, -np.inf, 0.5]),
         fs.ZeroInflated(fs.Binomial([4], [0.3]), 0.2),

@@ -314,8 +314,8 @@ UNBIASED = {
 @pytest.mark.parametrize(
     ("name", "n"),
     [
-        *[("Normal", n) for n in (1, 5, 30)],
-        *[("Categorical", n) for n in (2, 12, 100)],
+        *[("Normal", n) for n in (1, 5, 13, 30)],
+        *[("Categorical", n) for n in (2, 12, 30, 100)],
     ],
 )
 def test_unbiased(name, n):

@@ -30,7 +30,7 @@ def many(case, n, count, first_seed, baselines=BASELINES):
 # --- bias ---
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 5, 8, 25])
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 8, 13, 25])
 def test_unbiased_at_every_n(n):
     """``(x + 3)²``, whose gradient a mean of the same samples would shrink by 1/n."""
     case = cases()["gauss-quad-k-3-mu1-s1"]
