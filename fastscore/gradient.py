@@ -17,7 +17,7 @@ from fastscore.engine.distinct import DistinctRun
 from fastscore.engine.enumeration import CountedRun
 from fastscore.engine.moments import ExactMoments, ImportanceMoments, Moments
 from fastscore.engine.products import FOR_BASELINE, NO_PRODUCTS, Products
-from fastscore.engine.replicates import ReplicateMoments, ReplicateUnitMoments
+from fastscore.engine.replicates import Replicates
 from fastscore.engine.run import Run
 from fastscore.engine.streams import seed_of
 from fastscore.estimate import Estimate, entries_of
@@ -31,7 +31,14 @@ from fastscore.plan import Plan
 from fastscore.progress import progress_bar
 from fastscore.variance.baselines import as_baseline
 from fastscore.variance.control_variates import as_controls, prepare
-from fastscore.variance.estimators import Estimator, Exact, Score, as_estimator
+from fastscore.variance.estimators import (
+    Estimator,
+    Exact,
+    InPlace,
+    Pathwise,
+    Score,
+    as_estimator,
+)
 from fastscore.variance.sampling import (
     Antithetic,
     Counts,
@@ -40,6 +47,7 @@ from fastscore.variance.sampling import (
     Sampling,
     Sobol,
     Stratified,
+    WithoutReplacement,
     as_sampling,
 )
 
@@ -172,6 +180,8 @@ def gradient(
     seed = seed_of(rng)
 
     _check_sampling(sampling, estimator, integrand)
+    if isinstance(estimator, InPlace):
+        _check_in_place(estimator, integrand, baseline)
     if integrand.shaping is not None:
         _check_shaping(integrand.shaping, proposals=sources, sampling=sampling, estimator=estimator)
     if controls:
@@ -200,7 +210,7 @@ def gradient(
     def replay(wanted: int) -> Products | None:
         if isinstance(run, CountedRun | DistinctRun):
             return run.products_by_counts()
-        if isinstance(run.moments, ReplicateMoments | ReplicateUnitMoments):
+        if isinstance(run.moments, Replicates):
             return run.moments.products
         again = plan.samples(wanted)
         again.rounds()
@@ -290,7 +300,8 @@ def _check_sampling(sampling: Sampling, estimator: Estimator, integrand: Integra
     """Refuse what does not go with samples that depend on each other."""
     if isinstance(sampling, (Independent, Counts)):
         return
-    if not isinstance(estimator, Score):
+    pathwise = isinstance(estimator, Pathwise) and not isinstance(sampling, WithoutReplacement)
+    if not isinstance(estimator, Score) and not pathwise:
         raise ValueError(
             f"estimator={estimator!r} takes no sampling={sampling.word!r}: leave it out"
         )
@@ -298,6 +309,32 @@ def _check_sampling(sampling: Sampling, estimator: Estimator, integrand: Integra
         raise ValueError(
             f"nonfinite='omit' does not go with sampling={sampling.word!r}, whose samples make up "
             "for each other: let f return what such samples are to count, or take 'raise'"
+        )
+
+
+def _check_in_place(estimator: InPlace, integrand: Integrand, baseline: Any) -> None:
+    """Refuse what does not go with terms in place of ``f s``."""
+    name = f"estimator={estimator.word!r}"
+    if isinstance(estimator, Pathwise) and integrand.derivative is None:
+        raise ValueError(
+            f"{name} needs the derivative of f: fs.Integrand(f, derivative=…), or "
+            "derivative='complex step' where f is smooth"
+        )
+    if baseline not in ("optimal", "matrix", None):
+        raise ValueError(
+            f"baseline={baseline!r}: {name} has no f to subtract it from, only scores to regress "
+            "on; take 'optimal', 'matrix' or None"
+        )
+    for option in ("depends", "conditional", "shaping"):
+        if getattr(integrand, option) is not None:
+            raise ValueError(
+                f"{option} is about what multiplies scores, and {name} multiplies none: leave one "
+                "of them out"
+            )
+    if integrand.nonfinite == "omit":
+        raise ValueError(
+            f"nonfinite='omit' does not go with {name}: let f return what such samples are to "
+            "count, or take 'raise'"
         )
 
 

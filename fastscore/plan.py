@@ -15,6 +15,7 @@ from fastscore.engine.control_functions import NO_FUNCTIONS, ControlFunctions
 from fastscore.engine.distinct import DistinctRun
 from fastscore.engine.draw import draw_samples
 from fastscore.engine.enumeration import MOST_OUTCOMES, CountedRun, Evaluation, ExactRun
+from fastscore.engine.gradient_terms import GradientTerms
 from fastscore.engine.host import prange_is_safe
 from fastscore.engine.launch import CompiledRun, FoldsRun
 from fastscore.engine.local import Coordinate, Local
@@ -35,10 +36,11 @@ from fastscore.integrand.arguments import Arguments
 from fastscore.integrand.compiled import compile_direct, compile_f, compile_pointer
 from fastscore.integrand.pointer import c_function
 from fastscore.variance.control_variates import Controls
-from fastscore.variance.estimators import Enumerate, Estimator, Exact, Score
+from fastscore.variance.estimators import Enumerate, Estimator, Exact, Pathwise, Score
 from fastscore.variance.local import coordinates_of, enumerated, swept
+from fastscore.variance.pathwise import pathwise_terms
 from fastscore.variance.patterns import cancels, pattern_of
-from fastscore.variance.points import check_points, points_of
+from fastscore.variance.points import points_of
 from fastscore.variance.sampling import (
     Antithetic,
     Counts,
@@ -108,8 +110,7 @@ class Plan:
             return self.distinct(self.sampling.size)
         if isinstance(self.sampling, Counts):
             return self.counts()
-        if isinstance(self.sampling, Sobol) and isinstance(self.estimator, Score):
-            check_points(self.integrand.nonfinite)
+        if isinstance(self.sampling, Sobol):
             return self.samples(NO_PRODUCTS)  # its moments know those of replicates
         return self.samples(products)
 
@@ -144,7 +145,7 @@ class Plan:
             source.family, cut, key_of(self.seed), policy=self._policy, products=products,
             direct=blocks.NONE if direct is None else blocks.GIVEN, mixture=mixture,
             stride=batch_stride(blocks_of_batch(cut, draws) * cut.block * draws),
-            weighting=self._weighting(blocks.GIVEN) or self._local,
+            weighting=self._weighting(blocks.GIVEN) or self._local or self._in_place(blocks.GIVEN),
             points=self._points,
         )  # fmt: skip
         f, _, _ = self._f(source)
@@ -152,6 +153,9 @@ class Plan:
         terms = f if conditional is None else lambda x: conditional(seen(x), *self.args)
         if self._enumerated:
             terms = swept(f, self._enumerated)
+        if isinstance(self.estimator, Pathwise):
+            derivative: Any = self.integrand.derivative
+            terms = lambda x: derivative(seen(x), *self.args)  # noqa: E731
         run = made(
             problem, f, None if direct is None else lambda x: direct(seen(x), *self.args), terms
         )
@@ -162,13 +166,16 @@ class Plan:
         """f is called from the kernels."""
         source, direct, threads = self._source, self.integrand.direct, self.threads
         f, arguments, functions = self._f(source)
-        weighting: Weighting | Local | None = self._local
+        weighting: Weighting | Local | GradientTerms | None = self._local
         conditional = self.integrand.conditional
         if self.integrand.depends is not None:
             weighting, f = self._weighting(f), blocks.NONE
         elif conditional is not None:
             functions.append(self._written(conditional, self.p.d, arguments, source))
             weighting = self._weighting(functions[-1].address)
+        if isinstance(self.estimator, Pathwise):
+            written = self._written(self.integrand.derivative, self.p.d, arguments, source)
+            weighting = self._in_place(written.address, written)
         if direct is not None:
             functions.append(self._written(direct, self.p.size, arguments, source))
         problem = Problem(
@@ -227,6 +234,12 @@ class Plan:
         summed = integrand.depends is not None
         reached = reach(integrand.depends, groups) if summed else np.eye(p.d, dtype=bool)
         return Weighting(reached, owners, p.index, p.size, evaluate=evaluate, summed=summed)
+
+    def _in_place(self, evaluate: int, kept: Any = None) -> GradientTerms | None:
+        """Terms in place of ``f s``, written at that address."""
+        if isinstance(self.estimator, Pathwise):
+            return pathwise_terms(self.p, evaluate, kept)
+        return None
 
     @cached
     def _enumerated(self) -> list[Coordinate]:

@@ -14,6 +14,7 @@ import numpy as np
 from numba import types
 from numba.extending import register_jitable
 
+from fastscore.engine import stages
 from fastscore.engine.jit import plain, reduction
 from fastscore.engine.memory import (
     as_floats,
@@ -38,6 +39,8 @@ from fastscore.engine.terms import (
     COLUMNS,
     ENTRIES_AT,
     NATURAL_AT,
+    NO_STAGES,
+    STAGES_AT,
     SWEEP_AT,
     TERMS,
     WEIGHTS,
@@ -83,11 +86,11 @@ evaluate_tile = native_caller(INTEGRAND)
 #: row of the workspace's columns at which the tile starts, which products to add up, the table of
 #: the proposals (see ``units``), that of weights for each score column (see ``terms``), how many
 #: columns either needs, and the table of the points that samples are made from (see
-#: ``structured``).
-TABLE = 25
+#: ``structured``), and which of those columns is the first of the weights.
+TABLE = 26
 (SAMPLE_AT, F_AT, ACCUMULATE_AT, FINISH_AT, SCORE_AT, DIRECT_AT, PARAMS_AT, INDEX_AT, ARGS_AT,
  KEY_0, KEY_1, D, STRIDE, TILE, CHUNK, BLOCK, N, SIZE, POLICY, ROW,
- PRODUCTS, MIXTURE_AT, WEIGHTS_AT, MORE, POINTS_AT) = range(TABLE)  # fmt: skip
+ PRODUCTS, MIXTURE_AT, WEIGHTS_AT, MORE, POINTS_AT, TERMS_FIRST) = range(TABLE)  # fmt: skip
 #: In place of an address: there is no such kernel; Python has put its result there; of a direct
 #: term, that the columns are only those of weighted scores.
 NONE, GIVEN, WEIGHTED = 0, -1, -2
@@ -176,7 +179,8 @@ def _panels_of(table, workspace):
 @plain
 def terms_of(table, workspace):
     """Columns of the terms behind a column to work in; behind them natural scores."""
-    return offset(workspace, columns_of(table) + table[STRIDE] + table[ROW])
+    first = 1 + table[TERMS_FIRST]
+    return offset(workspace, columns_of(table) + first * table[STRIDE] + table[ROW])
 
 
 @plain
@@ -197,6 +201,12 @@ def sample(table, workspace, rows):
         (as_floats(table[PARAMS_AT]), stream_of(workspace), scratch_of(workspace),
          x_of(table, workspace), rows, table[D], table[STRIDE]),
     )  # fmt: skip
+    if table[WEIGHTS_AT] != NONE and as_integers(table[WEIGHTS_AT])[STAGES_AT] != NO_STAGES:
+        stages.prepare(
+            as_integers(table[WEIGHTS_AT])[STAGES_AT], as_floats(table[PARAMS_AT]),
+            stream_of(workspace), scratch_of(workspace), x_of(table, workspace), rows, table[D],
+            table[STRIDE], terms_of(table, workspace),
+        )  # fmt: skip
 
 
 @plain
@@ -340,6 +350,30 @@ def write_scores(table, workspace, rows):
 
 
 @plain
+def write_scores_and_direct(table, workspace, rows, sums):
+    """Score columns, and direct ones if there are any; whether that failed.
+
+    Where the latter stand in place of w s, w becomes 0.
+    """
+    direct = direct_of(table, workspace)
+    if table[WEIGHTS_AT] == NONE:
+        write_scores(table, workspace, rows)
+    if table[DIRECT_AT] == WEIGHTED:
+        clear(direct, table[SIZE], table[STRIDE], rows)
+    elif table[DIRECT_AT] not in (NONE, GIVEN):
+        status = evaluate_tile(
+            table[DIRECT_AT],
+            (x_of(table, workspace), direct, rows, table[D], table[STRIDE],
+             as_integers(table[ARGS_AT])),
+        )  # fmt: skip
+        if status != 0:
+            return RAISED
+    if table[WEIGHTS_AT] != NONE:
+        _write_weighted(table, workspace, rows, sums)
+    return 0
+
+
+@plain
 def _write_weighted(table, workspace, rows, sums):
     """Score columns, and, added to the direct ones, what is to stand for w s: so w becomes 0."""
     stride, size, weights = table[STRIDE], table[SIZE], as_integers(table[WEIGHTS_AT])
@@ -355,7 +389,12 @@ def _write_weighted(table, workspace, rows, sums):
             (as_floats(table[PARAMS_AT]), x_of(table, workspace), rows, table[D], stride,
              as_integers(weights[NATURAL_AT]), natural),
         )  # fmt: skip
-    if weights[SWEEP_AT] != NONE:
+    if weights[STAGES_AT] != NO_STAGES:
+        stages.contract(
+            weights[STAGES_AT], as_floats(table[PARAMS_AT]), x_of(table, workspace), terms, rows,
+            table[D], stride, as_integers(table[INDEX_AT]), direct_of(table, workspace),
+        )  # fmt: skip
+    elif weights[SWEEP_AT] != NONE:
         add_expected_scores(
             as_integers(weights[SWEEP_AT]), as_integers(weights[ENTRIES_AT]),
             w_of(table, workspace), terms, s, natural, direct_of(table, workspace), stride, rows,
@@ -372,24 +411,14 @@ def _write_weighted(table, workspace, rows, sums):
 def _contract(table, workspace, rows, sums):
     """The general way: score columns, direct columns if there are any, then five sums of each."""
     stride, size = table[STRIDE], table[SIZE]
-    x, s, direct = x_of(table, workspace), scores_of(table, workspace), direct_of(table, workspace)
-    if table[WEIGHTS_AT] == NONE:
-        write_scores(table, workspace, rows)
+    s, direct = scores_of(table, workspace), direct_of(table, workspace)
+    if write_scores_and_direct(table, workspace, rows, sums) != 0:
+        return RAISED
     w, ww = vector(w_of(table, workspace), rows), vector(ww_of(table, workspace), rows)
     if table[DIRECT_AT] == NONE:
         for j in range(size):
             five_sums(vector(offset(s, j * stride), rows), w, ww, rows, sums, size, j)
         return 0
-    if table[DIRECT_AT] == WEIGHTED:
-        clear(direct, size, stride, rows)
-    elif table[DIRECT_AT] != GIVEN:
-        status = evaluate_tile(
-            table[DIRECT_AT], (x, direct, rows, table[D], stride, as_integers(table[ARGS_AT]))
-        )
-        if status != 0:
-            return RAISED
-    if table[WEIGHTS_AT] != NONE:
-        _write_weighted(table, workspace, rows, sums)
     for j in range(size):
         five_sums_with_direct(
             vector(offset(s, j * stride), rows), vector(offset(direct, j * stride), rows),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ class CallbackRun(Run):
         ``direct(X) -> (rows, P)``.
     terms : callable or None
         ``terms(X) -> (rows, T)``, what weights are sums of; if f is their sum f is not called.
+        Where some are prepared ``terms(X, prepared, values)``, to which they and f are given.
     """
 
     def __init__(
@@ -44,7 +46,7 @@ class CallbackRun(Run):
         problem: Problem,
         f: Callable[[np.ndarray], Any],
         direct: Callable[[np.ndarray], Any] | None,
-        terms: Callable[[np.ndarray], Any] | None = None,
+        terms: Callable[..., Any] | None = None,
     ) -> None:
         super().__init__(problem)
         self.f = f
@@ -107,8 +109,12 @@ class CallbackRun(Run):
         if len(x) and not (weighting is not None and weighting.summed):
             values[at] = call_f("f", self.f, x, (len(x),), first)
         if len(x) and weighting is not None and self.terms is not None:
-            name, terms = "f" if weighting.summed else "conditional", problem.terms(workspace)
-            terms[:, at] = call_f(name, self.terms, x, (len(x), weighting.terms), first).T
+            # Some may have been drawn by a kernel: what f is to be evaluated at beside x.
+            every_term, prepared = problem.terms(workspace), weighting.prepared
+            terms, shape = every_term[prepared:], (len(x), weighting.terms - prepared)
+            beside = (every_term[:prepared, at].T, values[at]) if prepared else ()
+            made = partial(_beside, self.terms, beside)
+            terms[:, at] = call_f(weighting.name, made, x, shape, first).T
             with np.errstate(invalid="ignore"):  # what is not finite is found later
                 total = terms[:, at].sum(axis=0)
                 values[at] = total if weighting.summed else values[at] + 0.0 * total
@@ -124,6 +130,10 @@ class CallbackRun(Run):
                     name = f"control_variates[{j}]"
                     columns[j, at] = call_f(name, function, x, (len(x),), first)
         return np.asarray(values[at])
+
+
+def _beside(terms: Callable[..., Any], beside: tuple[Any, ...], x: np.ndarray) -> Any:
+    return terms(x, *beside)
 
 
 def call_f(

@@ -59,11 +59,6 @@ class ControlFunctions:
         """How many are multiplied by scores, B."""
         return len(self.gradients)
 
-    @property
-    def called(self) -> bool:
-        """Whether they are called from Python."""
-        return any(callable(function) for function in self.functions)
-
     @cached
     def packed(self) -> np.ndarray:
         """Addresses of each and of its arguments."""

@@ -44,6 +44,8 @@ class Local:
     """
 
     summed = False
+    #: What messages call the terms, and how many are drawn.
+    name, prepared = "f", 0
     #: What must be finite.
     what = "f, there or at another value of an enumerated coordinate,"
     #: There are no sums of weights.

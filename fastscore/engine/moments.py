@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -43,6 +43,8 @@ class Moments:
 
     sums: np.ndarray
     reference: float
+    #: Whether F is made of other things than ``w s``, so that nothing was subtracted in it.
+    in_place: bool = field(default=False, kw_only=True)
     #: Whether a unit is a sample, so that F = V S, and a leave-one-out mean only scales it.
     of_samples: ClassVar[bool] = True
 
@@ -89,9 +91,19 @@ class Moments:
         """What Σ w of each fold is divided by for its mean."""
         return self.units
 
+    @property
+    def subtracted(self) -> Any:
+        """What was subtracted from f in F: one for all entries, or of each."""
+        return 0.0 if self.in_place else self.reference
+
     @cached
     def means_of_others(self) -> np.ndarray:
-        """Mean of w in all folds but each; that of f = 0 if there is nothing in them."""
+        """Mean of w in all folds but each; that of f = 0 if there is nothing in them.
+
+        It is what an optimum is drawn to: 0 where there is no ``w s``.
+        """
+        if self.in_place:
+            return np.zeros(len(self.sums))
         w, others = sums_of_others(np.array([self.w_by_fold, self.weights]).T).T
         means = np.full(len(w), -self.reference)
         return np.divide(w, others, out=means, where=others > 0)

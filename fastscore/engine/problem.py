@@ -15,6 +15,7 @@ from fastscore.engine.tiles import Tiling, stride_of
 from fastscore.engine.units.layout import IMPORTANCE
 
 if TYPE_CHECKING:
+    from fastscore.engine.gradient_terms import GradientTerms
     from fastscore.engine.local import Local
     from fastscore.engine.weighting import Weighting
 
@@ -45,7 +46,7 @@ class Problem:
         Rows that a workspace's columns hold, that of one tile by default.
     mixture : Scheme, optional
         How the samples of a unit come about; the cut is then of units.
-    weighting : Weighting or Local, optional
+    weighting : Weighting, Local or GradientTerms, optional
         What multiplies score columns in place of f, or stands in for both.
     points : ndarray, optional
         Table of the points to make samples from; each fold is then a replicate of them.
@@ -65,7 +66,7 @@ class Problem:
         stride: int | None = None,
         functions: Sequence[Any] = (),
         mixture: Scheme | None = None,
-        weighting: Weighting | Local | None = None,
+        weighting: Weighting | Local | GradientTerms | None = None,
         points: np.ndarray | None = None,
     ) -> None:
         self.family = family
@@ -114,6 +115,7 @@ class Problem:
                 blocks.NONE if weighting is None else weighting.table.ctypes.data,
                 self._more,
                 blocks.NONE if points is None else points.ctypes.data,
+                self._terms_first,
             ],
             dtype=np.int64,
         )
@@ -138,6 +140,11 @@ class Problem:
     def _more(self) -> int:
         """Columns of proposals, or of weights."""
         return sum(part.columns for part in (self.mixture, self.weighting) if part is not None)
+
+    @property
+    def _terms_first(self) -> int:
+        """Which of these is the first of weights."""
+        return 0 if self.mixture is None else self.mixture.columns
 
     @property
     def _tail_at(self) -> int:
@@ -180,7 +187,7 @@ class Problem:
     def terms(self, workspace: np.ndarray) -> np.ndarray:
         """What weights are sums of, (terms, rows), of a workspace."""
         assert self.weighting is not None
-        first = self._columns + 1
+        first = self._columns + self._terms_first + 1
         return self._all_columns(workspace)[first : first + self.weighting.terms]
 
     def counted(self, workspace: np.ndarray, rows: int) -> np.ndarray:

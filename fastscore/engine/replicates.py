@@ -17,8 +17,7 @@ from fastscore.engine.scheme import Scheme
 from fastscore.engine.units.layout import WEIGHT, WEIGHT_SQUARED, WEIGHT_VALUE
 
 
-@dataclass(frozen=True)
-class ReplicateMoments(Moments):
+class Replicates(Moments):
     """Sums over replicates, each a unit and a fold.
 
     Attributes
@@ -29,6 +28,28 @@ class ReplicateMoments(Moments):
 
     points: np.ndarray
     of_samples = False
+
+    @property
+    def samples(self) -> int:
+        """Samples in all replicates."""
+        return int(self.points.sum())
+
+    @property
+    def products(self) -> Products:
+        """Products of the units' S and F."""
+        s, f = self.scores[:, 0], self.scores[:, 1]
+        pairs = [(s, s), (f, s), (s, f), (f, f)]
+        sums = np.empty((len(s), KINDS, s.shape[1], s.shape[1]))
+        for kind, (left, right) in enumerate(pairs):
+            np.multiply(left[:, :, None], right[:, None, :], out=sums[:, kind])
+        return Products(sums, s.shape[1], FOR_COVARIANCE)
+
+
+@dataclass(frozen=True)
+class ReplicateMoments(Replicates):
+    """Those of a run without control functions."""
+
+    points: np.ndarray
 
     @classmethod
     def of(cls, sums: np.ndarray, reference: float) -> ReplicateMoments:
@@ -42,26 +63,10 @@ class ReplicateMoments(Moments):
         out[:, HEADER:] = np.concatenate([s, f, s * s, f * s, f * f], axis=1)
         return cls(out, reference, points)
 
-    @property
-    def samples(self) -> int:
-        """Samples in all replicates."""
-        return int(self.points.sum())
-
-    @property
-    def products(self) -> Products:
-        """Products of the units' S and F."""
-        return _products(self.scores)
-
 
 @dataclass(frozen=True)
-class ReplicateUnitMoments(UnitMoments):
-    """The same with control functions.
-
-    Attributes
-    ----------
-    points : ndarray
-        Samples of each.
-    """
+class ReplicateUnitMoments(Replicates, UnitMoments):
+    """Those of a run with control functions."""
 
     points: np.ndarray
 
@@ -88,25 +93,5 @@ class ReplicateUnitMoments(UnitMoments):
         out.score_controls[:] = h[:, :, None] * factors[:, None]
         return out
 
-    @property
-    def samples(self) -> int:
-        """Samples in all replicates."""
-        return int(self.points.sum())
 
-    @property
-    def products(self) -> Products:
-        """Products of the units' S and F."""
-        return _products(self.scores)
-
-
-def _products(scores: np.ndarray) -> Products:
-    """Of single units, from their five sums."""
-    s, f = scores[:, 0], scores[:, 1]
-    pairs = [(s, s), (f, s), (s, f), (f, f)]
-    sums = np.empty((len(s), KINDS, s.shape[1], s.shape[1]))
-    for kind, (left, right) in enumerate(pairs):
-        np.multiply(left[:, :, None], right[:, None, :], out=sums[:, kind])
-    return Products(sums, s.shape[1], FOR_COVARIANCE)
-
-
-__all__ = ["ReplicateMoments", "ReplicateUnitMoments"]
+__all__ = ["ReplicateMoments", "ReplicateUnitMoments", "Replicates"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from fastscore.cached import cached
 from fastscore.engine import blocks, driver
 from fastscore.engine.draw import draw_block
+from fastscore.engine.gradient_terms import GradientTerms
 from fastscore.engine.moments import ExactMoments, ImportanceMoments, Moments, UnitMoments
 from fastscore.engine.problem import Problem
 from fastscore.engine.products import NO_PRODUCTS, Products, as_products
@@ -55,9 +57,17 @@ class Run(ABC):
     @property
     def moments(self) -> Moments | ExactMoments:
         """The sums, as an estimate takes them."""
+        weighting = self.problem.weighting
+        if isinstance(weighting, GradientTerms):
+            return replace(self._moments, in_place=True)
+        if weighting is not None:
+            return weighting.moments(self.sums, self.reference)
+        return self._moments
+
+    @property
+    def _moments(self) -> Moments:
+        """The same of sums as they are."""
         problem, mixture = self.problem, self.problem.mixture
-        if problem.weighting is not None:
-            return problem.weighting.moments(self.sums, self.reference)
         if problem.points is not None:
             if mixture is None:
                 return ReplicateMoments.of(self.sums, self.reference)

@@ -20,6 +20,7 @@ from fastscore.engine.memory import (
     offset,
     vector,
 )
+from fastscore.engine.triangles import add_product
 
 #: The table: the number of coordinates, and addresses: of these; of where the values of each end
 #: in a list of words, and of that list; of where its natural score columns end in a list, and of
@@ -29,7 +30,7 @@ TABLE = 9
 (COORDINATES, COORDINATES_AT, VALUES_END_AT, VALUES_AT, OWN_END_AT, OWN_AT, COEFFICIENTS_AT,
  OTHERS, OTHERS_AT) = range(TABLE)  # fmt: skip
 
-_evaluate = native_caller(types.void(floats, floats, i8, i8, i8, integers))
+evaluate = native_caller(types.void(floats, floats, i8, i8, i8, integers))
 
 
 @plain
@@ -49,17 +50,11 @@ def sweep(table, f, x, kept, out, rows, d, stride, args):
         while i < ends[c] and status == 0:
             for t in range(rows):
                 own[t] = values[i]
-            status = _evaluate(f, (x, offset(out, i * stride), rows, d, stride, args))
+            status = evaluate(f, (x, offset(out, i * stride), rows, d, stride, args))
             i += 1
         for t in range(rows):
             own[t] = words[t]
     return status
-
-
-@elementwise
-def _add_product(a, b, rows, out):
-    for t in range(rows):
-        out[t] += a[t] * b[t]
 
 
 @elementwise
@@ -87,7 +82,7 @@ def add_expected_scores(table, entries, w, values, scores, natural, out, stride,
         total, product = vector(offset(scores, at), rows), vector(offset(out, at), rows)
         for t in range(rows):
             total[t] += s[t]
-        _add_product(vector(w, rows), s, rows, product)
+        add_product(vector(w, rows), s, rows, product)
     values_end, own_end = as_integers(table[VALUES_END_AT]), as_integers(table[OWN_END_AT])
     own, coefficients = as_integers(table[OWN_AT]), as_floats(table[COEFFICIENTS_AT])
     first = column = at = 0

@@ -8,26 +8,23 @@ columns are its own.
 
 from __future__ import annotations
 
-from numba import types
-
+from fastscore.engine import stages
 from fastscore.engine.jit import elementwise, plain, reduction
-from fastscore.engine.memory import as_floats, as_integers, floats, i8, integers, offset, vector
-from fastscore.engine.memory import native_caller as _native_caller
-from fastscore.engine.sweeps import sweep
+from fastscore.engine.memory import as_floats, as_integers, offset, vector
+from fastscore.engine.sweeps import evaluate, sweep
 
 #: The table: the tile function that writes the terms, their number, whether f is their sum, the
 #: number of weights, and addresses: of whether a weight starts anew or adds to the one before; of
 #: where its terms end in a list of them, and of that list; of where its natural score columns end
 #: in theirs, and of that list; of its reference; the number of natural columns, which entry each
 #: belongs to, and, where entries are shared, which column it stands in itself; the table of
-#: ``sweeps``, where terms are f by values of coordinates, and there are no weights.
-TABLE = 14
+#: ``sweeps``, where terms are f by values of coordinates, and there are no weights; that of
+#: ``stages``, where terms stand in place of ``f s``, and there are none either.
+TABLE = 15
 (EVALUATE_AT, TERMS, SUMMED, WEIGHTS, FRESH_AT, TERMS_END_AT, TERMS_AT, COLUMNS_END_AT, COLUMNS_AT,
- REFERENCES_AT, COLUMNS, ENTRIES_AT, NATURAL_AT, SWEEP_AT) = range(TABLE)  # fmt: skip
+ REFERENCES_AT, COLUMNS, ENTRIES_AT, NATURAL_AT, SWEEP_AT, STAGES_AT) = range(TABLE)  # fmt: skip
 #: In place of an address: scores of an entry have one column only; there is no such table.
-UNSHARED = NO_SWEEP = 0
-
-_evaluate = _native_caller(types.void(floats, floats, i8, i8, i8, integers))
+UNSHARED = NO_SWEEP = NO_STAGES = 0
 
 
 @elementwise
@@ -54,8 +51,11 @@ def evaluate_terms(table, f, x, value, terms, rows, d, stride, args):
 
     Otherwise it is known, and becomes NaN where a term is not finite.
     """
-    if table[SWEEP_AT] == NO_SWEEP:
-        status = _evaluate(table[EVALUATE_AT], (x, terms, rows, d, stride, args))
+    first = 0 if table[STAGES_AT] == NO_STAGES else stages.prepared(table[STAGES_AT])
+    if table[STAGES_AT] != NO_STAGES and stages.has_evaluate(table[STAGES_AT]):
+        status = stages.evaluate(table[STAGES_AT], f, x, value, rows, d, stride, args, terms)
+    elif table[SWEEP_AT] == NO_SWEEP:
+        status = evaluate(table[EVALUATE_AT], (x, terms, rows, d, stride, args))
     else:
         kept = offset(terms, -stride)
         status = sweep(as_integers(table[SWEEP_AT]), f, x, kept, terms, rows, d, stride, args)
@@ -63,7 +63,7 @@ def evaluate_terms(table, f, x, value, terms, rows, d, stride, args):
         total = vector(value, rows)
         if table[SUMMED] != 0:
             _clear(total, rows)
-        for i in range(table[TERMS]):
+        for i in range(first, table[TERMS]):
             term = vector(offset(terms, i * stride), rows)
             if table[SUMMED] != 0:
                 _add(term, rows, total)

@@ -166,6 +166,13 @@ def affine(a, b, v, rows, out):
 
 
 @elementwise
+def add_product(a, b, rows, out):
+    """``out += a b`` of columns."""
+    for t in range(rows):
+        out[t] += a[t] * b[t]
+
+
+@elementwise
 def add_multiple(by, v, rows, out):
     """``out += by v`` of one column."""
     for t in range(rows):

@@ -69,6 +69,14 @@ class Weighting:
         for at, array in self._kept.items():
             self.table[at] = array.ctypes.data
 
+    #: Terms that are drawn: none.
+    prepared = 0
+
+    @property
+    def name(self) -> str:
+        """What messages call the terms."""
+        return "f" if self.summed else "conditional"
+
     @property
     def what(self) -> str:
         """What must be finite."""
@@ -146,6 +154,11 @@ class WeightedMoments(Moments):
     references: np.ndarray
     weights_by_fold: np.ndarray
     of_samples = False
+
+    @property
+    def subtracted(self) -> np.ndarray:
+        """The references."""
+        return self.references
 
     @cached
     def means_of_others(self) -> np.ndarray:

@@ -41,6 +41,7 @@ from fastscore.engine.tiles import stride_of, tile_rows
 from fastscore.families._fitting import shares_of
 from fastscore.families._moving import reason
 from fastscore.families._parameters import Given, Spread
+from fastscore.families._path import Path
 from fastscore.families._support import Support
 from fastscore.form import Form
 
@@ -160,6 +161,20 @@ class Family(ABC):
     def spread(self) -> np.ndarray | None:
         """Standard deviations, (d,), if coordinates are independent and Gaussian; else None."""
         return None
+
+    @property
+    def path(self) -> Path:
+        """How the tiles of its `source` move with the parameters.
+
+        Raises
+        ------
+        ValueError
+            If they do not smoothly.
+        """
+        raise ValueError(
+            f"estimator='pathwise': samples of {type(self).__name__} do not move smoothly with its "
+            "parameters, take 'score'"
+        )
 
     @property
     def words(self) -> int | None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastscore.families._coordinates import Coordinates
 from fastscore.families._parameters import positive, real
+from fastscore.families._path import Path, of_location_and_scale
 
 
 class Standard(NamedTuple):
@@ -51,6 +52,11 @@ class LocationScale(Coordinates):
     def centre(self) -> np.ndarray | None:
         """The locations, of a symmetric family."""
         return self._loc if self.symmetric else None
+
+    @property
+    def path(self) -> Path:
+        """``∂x/∂loc = 1`` and ``∂x/∂scale = z``."""
+        return of_location_and_scale(self._loc, self._scale.unit)
 
     def _record(self) -> dict[str, Any]:
         scale, unit = self._scale

@@ -16,6 +16,7 @@ from fastscore.families._family import Family
 from fastscore.families._fitting import location_and_scale, moments
 from fastscore.families._information import assembled
 from fastscore.families._parameters import positive, real
+from fastscore.families._path import Path, of_location_and_scale
 from fastscore.families._support import Support, all_reals
 
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
@@ -125,6 +126,11 @@ class Normal(Family):
     def spread(self) -> np.ndarray:
         """The scales."""
         return self._scale.value
+
+    @property
+    def path(self) -> Path:
+        """``∂x/∂loc = 1`` and ``∂x/∂scale = z``."""
+        return of_location_and_scale(self.centre, self._scale.unit)
 
     def _moments(self) -> dict[str, Any]:
         mean, variance = self.packed[: self.d].copy(), self._scale.value**2

@@ -65,6 +65,8 @@ class Integrand:
         In place of f where it multiplies scores, of the same kind as ``direct``: writes for each
         coordinate i the expectation of f given coordinates among which are i and all that are
         not independent of it, d numbers.  The value still comes from f.
+    derivative : callable or "complex step", optional
+        ``∇f(x)``, d numbers, of the same kind as ``direct``, for ``estimator="pathwise"``.
 
     Raises
     ------
@@ -91,9 +93,13 @@ class Integrand:
     shaping: Literal["centered ranks", "nes"] | None = None
     depends: Any = field(default=None, compare=False)
     conditional: Callable[..., Any] | None = None
+    derivative: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
-        functions = {"f": self.f, "direct": self.direct, "conditional": self.conditional}
+        functions = {
+            "f": self.f, "direct": self.direct, "conditional": self.conditional,
+            "derivative": self.derivative,
+        }  # fmt: skip
         for name, function in functions.items():
             if is_pointer(function) and name == "f":
                 continue
@@ -108,7 +114,7 @@ class Integrand:
             raise TypeError(f"kind={self.kind!r} needs a compiled f: decorate it with @numba.njit")
         if self.kind == "c" and not is_pointer(self.f):
             raise TypeError(f"kind='c' needs a C function pointer, and f={self.f!r} is none")
-        for name in ("direct", "conditional"):
+        for name in ("direct", "conditional", "derivative"):
             function = functions[name]
             if function is not None and is_pointer(self.f):
                 raise TypeError(f"{name} is not available for a C f: jit both f and {name}")

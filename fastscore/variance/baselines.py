@@ -97,8 +97,7 @@ def solve(
         return _solve_matrix(moments.folded, products(), chosen)
     if baseline == "scalar" and isinstance(moments, WeightedMoments):  # one for all entries
         moments = moments.about(moments.reference)
-    reference = moments.references if isinstance(moments, WeightedMoments) else moments.reference
-    references = np.broadcast_to(reference, moments.scores.shape[2])[chosen]
+    references = np.broadcast_to(moments.subtracted, moments.scores.shape[2])[chosen]
     constant, inflation = -references, 1.0
     if baseline is None or (isinstance(baseline, str) and moments.n == 1):
         kind = _CONSTANT

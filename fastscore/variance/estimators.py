@@ -57,6 +57,22 @@ class Enumerate(Estimator):
             count("top", self.top)
 
 
+class InPlace(Estimator):
+    """One whose terms stand in place of ``f s``; the score is left to be regressed on."""
+
+    word: str
+
+
+class Pathwise(InPlace):
+    """``∇f(x) ∂x/∂θ``: f's derivative along the path of each sample."""
+
+    word = "pathwise"
+
+
+#: Estimators by name.
+ESTIMATORS: dict[str, type[Estimator]] = {"score": Score, "exact": Exact, "pathwise": Pathwise}
+
+
 def as_estimator(value: Any) -> Estimator:
     """An estimator from its name.
 
@@ -67,5 +83,5 @@ def as_estimator(value: Any) -> Estimator:
     """
     if isinstance(value, Estimator):
         return value
-    one_of("estimator", value, ("score", "exact"))
-    return Score() if value == "score" else Exact()
+    one_of("estimator", value, ESTIMATORS)
+    return ESTIMATORS[value]()

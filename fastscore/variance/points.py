@@ -10,15 +10,6 @@ from fastscore.families import Family
 from fastscore.variance.sampling import Sobol
 
 
-def check_points(nonfinite: str) -> None:
-    """Refuse what would make replicates differ in size."""
-    if nonfinite == "omit":
-        raise ValueError(
-            "nonfinite='omit' does not go with sampling='sobol': without some of its points a "
-            "replicate is no longer balanced; let f return what they are to count, or take 'raise'"
-        )
-
-
 def words_of(sampling: str, p: Family, source: Family) -> int:
     """Words of a sample, of a family whose sampler inverts them one by one.
 
@@ -48,4 +39,4 @@ def points_of(sampling: Sobol, p: Family, source: Family, cut: Tiling, seed: int
     return scrambled_points(words, cut.n // sampling.replicates, sampling.replicates, seed)
 
 
-__all__ = ["check_points", "points_of", "words_of"]
+__all__ = ["points_of", "words_of"]

@@ -5,10 +5,7 @@ from __future__ import annotations
 import math
 
 from fastscore.engine.blocks import (
-    ARGS_AT,
-    COUNT,
     DIRECT_AT,
-    GIVEN,
     HEADER,
     LEVEL,
     NONE,
@@ -17,18 +14,15 @@ from fastscore.engine.blocks import (
     RAISED,
     SIZE,
     STRIDE,
-    SUM_W,
-    SUM_WW,
     D,
     add_tile_products,
     add_weighted_tile,
     clear,
     direct_of,
-    evaluate_tile,
     five_sums_with_direct,
     scores_of,
     w_of,
-    write_scores,
+    write_scores_and_direct,
     ww_of,
     x_of,
 )
@@ -67,9 +61,7 @@ from fastscore.engine.units.layout import (
     TAIL,
     TAIL_AT,
     TERMS_TAIL,
-    WEIGHT,
-    WEIGHT_SQUARED,
-    WEIGHT_VALUE,
+    add_values,
     log_weight_of,
     mixture_of,
     part_size,
@@ -214,15 +206,8 @@ def _add_scores(table, mixture, workspace, weight, w, units, rows, sums):
     s, direct, has_direct = (
         scores_of(table, workspace), direct_of(table, workspace), table[DIRECT_AT] != NONE
     )  # fmt: skip
-    write_scores(table, workspace, rows)
-    if has_direct and table[DIRECT_AT] != GIVEN:
-        clear(direct, size, stride, rows)
-        status = evaluate_tile(
-            table[DIRECT_AT],
-            (x_of(table, workspace), direct, rows, table[D], stride, as_integers(table[ARGS_AT])),
-        )
-        if status != 0:
-            return RAISED
+    if write_scores_and_direct(table, workspace, rows, sums) != 0:
+        return RAISED
     for j in range(size):
         score, term = vector(offset(s, j * stride), rows), vector(offset(direct, j * stride), rows)
         _add_draw(
@@ -277,14 +262,8 @@ def absorb_units(table, workspace, rows, slot, products):
             offset(slot, HEADER), size, j,
         )  # fmt: skip
     a, b, c, e, g = _three_of_units(vector(value, rows), vector(weight, rows), rows)
-    slot[COUNT] += rows
-    slot[SUM_W] += a
-    slot[SUM_WW] += b
-    extras = offset(slot, HEADER + 5 * size)
-    extras[WEIGHT] += c
-    extras[WEIGHT_SQUARED] += e
-    extras[WEIGHT_VALUE] += g
-    controls = offset(extras, EXTRAS + mixture[PARTS] * part_size(mixture, size))
+    add_values(table, slot, rows, a, b, c, e, g)
+    controls = offset(slot, HEADER + 5 * size + EXTRAS + mixture[PARTS] * part_size(mixture, size))
     add_control_sums(table, mixture, s, rows, controls)
     if mixture[PATTERN] == IMPORTANCE:
         _keep_largest_terms(table, mixture, workspace, f, rows, slot)

@@ -22,6 +22,7 @@ from fastscore.engine.blocks import (
 )
 from fastscore.engine.jit import elementwise, plain, reduction
 from fastscore.engine.memory import as_floats, as_integers, offset, vector
+from fastscore.engine.triangles import add_product
 from fastscore.engine.units.layout import (
     BY_SCORE,
     CONTROLS,
@@ -138,7 +139,7 @@ def add_functions(table, mixture, workspace, weight, units, rows):
     column = offset(units, (controls_at(table) + mixture[CONTROLS]) * stride)
     for j in range(mixture[FUNCTIONS]):
         h = vector(offset(values, j * stride), rows)
-        _add_product(weight, h, vector(offset(column, j * stride), rows), rows)
+        add_product(weight, h, rows, vector(offset(column, j * stride), rows))
     column = offset(column, mixture[FUNCTIONS] * stride)
     first = mixture[FUNCTIONS] - mixture[BY_SCORE]
     s = scores_of(table, workspace)
@@ -147,13 +148,7 @@ def add_functions(table, mixture, workspace, weight, units, rows):
         _multiply(weight, h, rows)
         for k in range(size):
             score, out = offset(s, k * stride), offset(column, (j * size + k) * stride)
-            _add_product(vector(score, rows), h, vector(out, rows), rows)
-
-
-@elementwise
-def _add_product(a, b, out, rows):
-    for t in range(rows):
-        out[t] += a[t] * b[t]
+            add_product(vector(score, rows), h, rows, vector(out, rows))
 
 
 @elementwise

@@ -8,9 +8,14 @@ from numba import types
 from numba.extending import register_jitable
 
 from fastscore.engine.blocks import (
+    COUNT,
+    HEADER,
     MIXTURE_AT,
     ROW,
+    SIZE,
     STRIDE,
+    SUM_W,
+    SUM_WW,
     columns_of,
 )
 from fastscore.engine.jit import plain
@@ -151,6 +156,18 @@ def store_of(table, mixture, workspace):
 def units_of(table, mixture, workspace):
     """Columns of the units, which do so too."""
     return offset(store_of(table, mixture, workspace), mixture[STORE] * table[STRIDE])
+
+
+@plain
+def add_values(table, slot, rows, v, vv, w, ww, wv):
+    """Count units; add sums of their values V and weights W, and of V², W² and W V."""
+    slot[COUNT] += rows
+    slot[SUM_W] += v
+    slot[SUM_WW] += vv
+    extras = offset(slot, HEADER + 5 * table[SIZE])
+    extras[WEIGHT] += w
+    extras[WEIGHT_SQUARED] += ww
+    extras[WEIGHT_VALUE] += wv
 
 
 @plain

@@ -12,7 +12,6 @@ import math
 import numpy as np
 
 from fastscore.engine.blocks import (
-    COUNT,
     DIRECT_AT,
     HEADER,
     LEVEL,
@@ -21,8 +20,6 @@ from fastscore.engine.blocks import (
     PRODUCTS,
     SIZE,
     STRIDE,
-    SUM_W,
-    SUM_WW,
     D,
     accumulate_tile,
     evaluate,
@@ -40,9 +37,7 @@ from fastscore.engine.units.layout import (
     FUNCTIONS,
     IS_ODD_AT,
     VALUE_ROW,
-    WEIGHT,
-    WEIGHT_SQUARED,
-    WEIGHT_VALUE,
+    add_values,
     densities_of,
     log_weight_of,
     weight_of,
@@ -124,13 +119,7 @@ def _add(table, mixture, workspace, even, even_square, odd, odd_square, sums, ro
                 five[i * size + k] += by_even[i * size + k]
     both[0] = 0.0  # kept alive till here
     slot[LEVEL] = 0.0
-    slot[COUNT] += rows
-    slot[SUM_W] += sums[0]
-    slot[SUM_WW] += sums[1]
-    extras = offset(slot, HEADER + 5 * size)
-    extras[WEIGHT] += rows
-    extras[WEIGHT_SQUARED] += rows
-    extras[WEIGHT_VALUE] += sums[0]
+    add_values(table, slot, rows, sums[0], sums[1], rows, rows, sums[0])
 
 
 @plain

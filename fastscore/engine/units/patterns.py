@@ -24,6 +24,7 @@ from fastscore.engine.jit import elementwise, plain
 from fastscore.engine.memory import address_of, as_floats, as_words, offset, vector
 from fastscore.engine.streams import LANES, fill_words
 from fastscore.engine.structured import set_random, set_strata
+from fastscore.engine.triangles import add_product, affine
 from fastscore.engine.units.layout import (
     ANTITHETIC,
     CENTRE_AT,
@@ -72,16 +73,8 @@ def mirror(table, mixture, workspace, rows):
     x, centre = x_of(table, workspace), as_floats(mixture[CENTRE_AT])
     first = offset(x, -min(table[ROW], rows))
     for k in range(table[D]):
-        _reflect(
-            vector(offset(first, k * table[STRIDE]), rows),
-            vector(offset(x, k * table[STRIDE]), rows), rows, 2.0 * centre[k],
-        )  # fmt: skip
-
-
-@elementwise
-def _reflect(first, out, rows, twice):
-    for t in range(rows):
-        out[t] = twice - first[t]
+        column, out = offset(first, k * table[STRIDE]), offset(x, k * table[STRIDE])
+        affine(2.0 * centre[k], -1.0, vector(column, rows), rows, vector(out, rows))
 
 
 @plain
@@ -164,15 +157,9 @@ def _inner(a, b, d, stride, rows, out):
     for t in range(rows):
         out[t] = 0.0
     for k in range(d):
-        _add_product(
-            vector(offset(a, k * stride), rows), vector(offset(b, k * stride), rows), out, rows
+        add_product(
+            vector(offset(a, k * stride), rows), vector(offset(b, k * stride), rows), rows, out
         )
-
-
-@elementwise
-def _add_product(a, b, out, rows):
-    for t in range(rows):
-        out[t] += a[t] * b[t]
 
 
 @elementwise

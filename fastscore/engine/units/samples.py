@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 
 from fastscore.engine.blocks import (
-    COUNT,
     DIRECT_AT,
     HEADER,
     LEVEL,
@@ -17,8 +16,6 @@ from fastscore.engine.blocks import (
     PRODUCTS,
     SIZE,
     STRIDE,
-    SUM_W,
-    SUM_WW,
     centre,
     five_sums,
     scores_of,
@@ -45,9 +42,7 @@ from fastscore.engine.units.layout import (
     PARTS,
     PATTERN,
     VALUE_ROW,
-    WEIGHT,
-    WEIGHT_SQUARED,
-    WEIGHT_VALUE,
+    add_values,
     part_size,
     units_of,
     values_of,
@@ -76,16 +71,10 @@ def absorb_samples(table, mixture, workspace, rows, first, reference, slot):
     if not math.isfinite(sum_ww):
         count_nonfinite(w, rows, first, 1, slot)
     slot[LEVEL] = 0.0
-    slot[COUNT] += rows
-    slot[SUM_W] += sum_w
-    slot[SUM_WW] += sum_ww
-    extras = offset(slot, HEADER + 5 * size)
-    extras[WEIGHT] += rows
-    extras[WEIGHT_SQUARED] += rows
-    extras[WEIGHT_VALUE] += sum_w
+    add_values(table, slot, rows, sum_w, sum_ww, rows, rows, sum_w)
     if evaluate_functions(table, mixture, workspace, rows) != 0:
         return False
-    out = offset(extras, EXTRAS + mixture[PARTS] * part_size(mixture, size))
+    out = offset(slot, HEADER + 5 * size + EXTRAS + mixture[PARTS] * part_size(mixture, size))
     weights = units_of(table, mixture, workspace)
     _weigh(table, mixture, workspace, w, rows, weights, out)
     write_scores(table, workspace, rows)
