@@ -38,9 +38,11 @@ def _weigh_means(b, other, rows, larger, unit, weight):
 @plain
 def _flip(b, rows, of_zero, of_one, v, other):
     """b̃; ``v`` are the bits of the same column as ``other``."""
+    most_of_zero, most_of_one = of_one / of_zero, of_zero / of_one
     for t in range(rows):
-        own, rest = (of_one, of_zero) if b[t] == 1 else (of_zero, of_one)
-        other[t] = 1 - b[t] if v[t] * own <= rest else b[t]
+        own, same = v[t], b[t]
+        limit, flipped = most_of_one if same == 1 else most_of_zero, 1 - same
+        other[t] = flipped if own <= limit else same
 
 
 @tile_kernel(PREPARE)

@@ -50,7 +50,7 @@ class MeasureTerms(DifferenceTerms):
             kernels.contract, (self.rules, rules.numbers[columns], np.array([len(columns)])),
             terms=len(columns), name="f", what="f, there or at another value of a coordinate,",
             prepare=kernels.prepare, evaluate=kernels.evaluate,
-            prepared=int(ends[-1]) if len(ends) else 0, kept=p,
+            prepared=max(1, ends.max(initial=0)), kept=p,
         )  # fmt: skip
 
     def called(self, f: Callable[[np.ndarray], Any]) -> Callable[..., np.ndarray]:
