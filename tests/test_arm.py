@@ -62,7 +62,7 @@ def moments_of(estimator):
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_mean_and_variance_of_one_sample(estimator):
     """Without a baseline each sample's term is that of the papers."""
-    n, count = 20, 4000
+    n, count = 20, 2000
     mean, variance = moments_of(estimator)
     np.testing.assert_allclose(mean, exact_gradient(), rtol=1e-12)
     p = fs.Bernoulli(logits=LOGITS)
@@ -94,7 +94,7 @@ def test_unbiased_at_small_n(estimator, n):
     p, exact = fs.Bernoulli(PROBS), exact_gradient() / (PROBS * (1 - PROBS))
     some = [
         fs.gradient(curved_numpy, p, n=n, rng=10**6 * n + i, estimator=estimator).flat
-        for i in range(3000)
+        for i in range(1500)
     ]
     assert np.abs(z_of_mean(np.array(some), exact)).max() < LIMIT
 
@@ -144,6 +144,23 @@ def test_jitted_or_plain_f_on_any_threads(estimator):
     np.testing.assert_array_equal(one.flat_stderr, two.flat_stderr)
     np.testing.assert_allclose(one.flat, plain.flat, rtol=1e-11)
     np.testing.assert_allclose(one.flat_stderr, plain.flat_stderr, rtol=1e-10)
+
+
+def test_parts_that_share_a_probability():
+    """The terms of their coordinates, added up."""
+    parts = fs.Joint(a=fs.Bernoulli(PROBS[0]), b=fs.Bernoulli(PROBS[[0]]), c=fs.Bernoulli(PROBS))
+    same = fs.Joint(a=fs.Bernoulli(PROBS[:1]), b=fs.Bernoulli(PROBS[:1]), c=fs.Bernoulli(PROBS))
+    p = fs.Shared(same, both=("a.probs", "b.probs"))
+
+    def f(x):
+        return x.a[:, 0] * x.c[:, 1] + 2.0 * x.b[:, 0] * x.c[:, 0]
+
+    for estimator in ESTIMATORS:
+        options = {"n": 1000, "rng": 1, "estimator": estimator, "baseline": None}
+        one, many = fs.gradient(f, p, **options), fs.gradient(f, parts, **options)
+        np.testing.assert_allclose(one.flat[0], many.flat[:2].sum(), rtol=1e-12)
+        exact = PROBS[1] + 2 * PROBS[0]
+        assert abs(one.flat[0] - exact) < LIMIT * one.flat_stderr[0]
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)

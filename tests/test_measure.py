@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import re
 import warnings
 
 import naive
@@ -9,9 +11,10 @@ import numpy as np
 import pytest
 from cases import flat, z_of_mean
 from families.registry import derivatives, truth_of
-from numba import config, njit
+from numba import cfunc, config, njit, types
 
 import fastscore as fs
+from fastscore.engine.measures import _move_logistic
 from fastscore.engine.tiles import tiling
 from fastscore.estimate import entries_of
 
@@ -194,9 +197,29 @@ def test_unbiased_at_small_n(name, n):
         fs.gradient(
             lambda x: (x + 1.0).prod(axis=1), p, n=n, rng=10**6 * n + i, estimator="measure"
         ).flat
-        for i in range(2000)
+        for i in range(1000)
     ]
     assert np.abs(z_of_mean(np.array(found), exact)).max() < LIMIT
+
+
+@pytest.mark.parametrize(
+    ("p", "by_mean"),
+    [
+        (fs.Bernoulli([0.3, 0.6, 0.8]), np.array([0.4, -0.2, -0.6])),
+        (fs.Poisson([0.3, 0.6, 2.0]), np.ones(3)),
+    ],
+    ids=str,
+)
+def test_the_scores_of_others_explain_a_quadratic(p, by_mean):
+    """``by_mean`` is the derivative of a coordinate's variance."""
+    a = np.array([1.0, -2.0, 0.5])
+    estimate = fs.gradient(
+        lambda x: (x @ a + 3.0) ** 2, p, n=1000, rng=1, estimator="measure", baseline="matrix"
+    )
+    np.testing.assert_allclose(
+        estimate.flat, 2 * a * (p.mean @ a + 3.0) + a**2 * by_mean, rtol=1e-10
+    )
+    assert np.all(estimate.flat_stderr < 1e-10)
 
 
 def test_only_what_is_wanted_is_evaluated():
@@ -229,6 +252,36 @@ def test_no_trials():
     assert fs.gradient(
         lambda x: x[:, 0] + 1.0, fs.Binomial(0, 0.5), n=10, rng=1, estimator="measure"
     ).flat == [0.0]  # fmt: skip
+
+
+@njit
+def product_batch(batch, out):
+    for i in range(batch.shape[0]):
+        out[i] = np.exp(0.3 * batch[i, 0] * batch[i, 1]) + batch[i, 1]
+
+
+@cfunc(types.float64(types.intc, types.CPointer(types.int64)))
+def product_in_c(d, x):
+    return np.exp(0.3 * x[0] * x[1]) + x[1]
+
+
+@pytest.mark.parametrize("f", [product_batch, product_in_c.ctypes], ids=["batch", "C"])
+def test_other_kinds_of_f(f):
+    p = fs.Poisson([0.6, 1.1])
+    one, other = (fs.gradient(g, p, n=N, rng=1, estimator="measure") for g in (f, product))
+    np.testing.assert_allclose(one.flat, other.flat, rtol=1e-12)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads x86 assembly")
+def test_moves_are_vectorised():
+    """Both roots of the logistic one, among the dearest."""
+    x, out = np.linspace(-1, 1, 64), np.ones(64)
+    _move_logistic(x, 64, 0.1, 0.7, 0.0, out)
+    z, moved = (x - 0.1) / 0.7, (out - 0.1) / 0.7
+    np.testing.assert_allclose(np.cosh(moved / 2), np.cosh(z / 2) * np.exp(0.5), rtol=1e-14)
+    assembly = "\n".join(_move_logistic.inspect_asm().values())
+    assert len(re.findall(r"\bvsqrtpd\b.*%[yz]mm", assembly)) >= 2
+    assert not re.search(r"call\w*\s+\S*\b(exp|log|sqrt|copysign)\b", assembly)
 
 
 def f(x):
