@@ -219,7 +219,8 @@ def test_the_scores_of_others_explain_a_quadratic(p, by_mean):
     np.testing.assert_allclose(
         estimate.flat, 2 * a * (p.mean @ a + 3.0) + a**2 * by_mean, rtol=1e-10
     )
-    assert np.all(estimate.flat_stderr < 1e-10)
+    # Half of the digits: of sums of squares that cancel.
+    assert np.all(estimate.flat_stderr < 1e-8)
 
 
 def test_only_what_is_wanted_is_evaluated():
