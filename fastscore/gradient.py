@@ -232,7 +232,7 @@ def gradient(
             replay=None if stopped == "interrupted" else replay,
             biased=biased, partial=partial,
             detailed=None if stopped == "interrupted" else detailed,
-            sampling=sampling.word,
+            sampling=sampling.word, estimator=estimator.word,
         )  # fmt: skip
 
     try:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -63,9 +63,7 @@ def locate(x, slope, rows, grid, place, moved):
         _from_below(x, slope, rows, grid[_HIGH], place, moved)
     else:
         _from_between(x, slope, rows, grid[_LOW], grid[_HIGH], place, moved)
-    _to_cells(
-        place, moved, rows, grid[_MIDDLE], grid[_PER_SPREAD], grid[_START], grid[_PER_STEP]
-    )
+    _to_cells(place, moved, rows, grid[_MIDDLE], grid[_PER_SPREAD], grid[_START], grid[_PER_STEP])
 
 
 @elementwise
@@ -124,7 +122,10 @@ def _along(own, params, x, slopes, rows, d, stride, index, out):
     tables, grids = as_integers(own[DATA_AT + 2]), as_floats(own[DATA_AT + 3])
     place, moved = np.empty(rows), np.empty(rows)
     for k in range(d):
-        column, slope = vector(offset(x, k * stride), rows), vector(offset(slopes, k * stride), rows)
+        column, slope = (
+            vector(offset(x, k * stride), rows),
+            vector(offset(slopes, k * stride), rows),
+        )
         grid = offset(grids, k * GRID)
         if grid[CELLS] > 0.0:
             locate(column, slope, rows, grid, place, moved)
@@ -137,15 +138,16 @@ def _along(own, params, x, slopes, rows, d, stride, index, out):
                 add_interpolated(as_floats(tables[j]), grid[CELLS], place, moved, rows, target)
 
 
-class Column(NamedTuple):
-    """``∂x/∂θ = constant + factor x``, of each coordinate."""
+def along(p: Coordinates, closed: Sequence[tuple[Any, Any] | None]) -> Path:
+    """The path of coordinates.
 
-    constant: Any
-    factor: Any
-
-
-def along(p: Coordinates, closed: Sequence[Column | None]) -> Path:
-    """The path of coordinates, by tables for the parameters that have no closed form."""
+    Parameters
+    ----------
+    p : Coordinates
+        The distribution.
+    closed : sequence of (array_like, array_like) or None
+        Of each parameter a and b with ``∂x/∂θ = a + b x``; None is taken from a table.
+    """
     d, columns = p.d, p.index.size
     coefficients, grids = np.zeros((columns // max(d, 1), d, 2)), np.zeros((d, GRID))
     for c, column in enumerate(closed):
@@ -282,7 +284,9 @@ def _fine(values: np.ndarray, density: np.ndarray) -> bool:
     matters = density > density.max() - _RIGHT
     error = np.abs(found - values)[:, matters]
     size = np.abs(values[:, matters])
-    return bool(np.all(error <= _TOLERANCE * (size + _OF_LARGEST * size.max(axis=1, keepdims=True))))
+    return bool(
+        np.all(error <= _TOLERANCE * (size + _OF_LARGEST * size.max(axis=1, keepdims=True)))
+    )
 
 
 def _cubics(values: np.ndarray) -> np.ndarray:
@@ -339,4 +343,12 @@ def _beyond(cell: np.ndarray) -> float:
     return float(some[0] * ratio / (1 - ratio)) if 0 < ratio < 1 else 0.0
 
 
-__all__ = ["CELLS", "GRID", "Column", "add_interpolated", "along", "at_coordinate", "locate", "tables_of"]
+__all__ = [
+    "CELLS",
+    "GRID",
+    "add_interpolated",
+    "along",
+    "at_coordinate",
+    "locate",
+    "tables_of",
+]

@@ -90,9 +90,7 @@ def _contract(own, params, x, slopes, rows, d, stride, index, out):
         (as_floats(at[_PARAMS_AT]), x, rows, d, stride, pointer(z), pointer(log_det)),
     )
     table = as_integers(own[DATA_AT])[0]
-    stages.contract(
-        table, as_floats(at[_BASE_AT]), pointer(z), slopes, rows, d, stride, index, out
-    )
+    stages.contract(table, as_floats(at[_BASE_AT]), pointer(z), slopes, rows, d, stride, index, out)
     z[0] = log_det[0] = 0.0  # both live until here
 
 

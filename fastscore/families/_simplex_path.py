@@ -25,7 +25,10 @@ def _contract(own, params, x, slopes, rows, d, stride, index, out):
     classes, logarithms, tables = settings[0], settings[1] != 0, offset(settings, 2)
     total, logit, own_slope = np.empty(rows), np.empty(rows), np.empty(rows)
     for k in range(d):
-        column, slope = vector(offset(x, k * stride), rows), vector(offset(slopes, k * stride), rows)
+        column, slope = (
+            vector(offset(x, k * stride), rows),
+            vector(offset(slopes, k * stride), rows),
+        )
         if k % classes == 0:
             total[:] = 0.0
             for j in range(k, k + classes):

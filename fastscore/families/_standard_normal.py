@@ -107,7 +107,7 @@ def _score(params, z, rows, d, stride, index, s):
 def contract(own, params, z, slopes, rows, d, stride, index, out):
     """Slopes D by x, along ``∂loc + ∂L z``; by Σ along ``½ ∂Σ u``, by P along ``−½ Σ ∂P y``."""
     room = np.empty(_room(d, stride))
-    _, a, b, _ = _columns(params, z, rows, d, stride, line_of(pointer(room)))
+    _, _, b, _ = _columns(params, z, rows, d, stride, line_of(pointer(room)))
     for i in range(d):
         column = vector(offset(slopes, i * stride), rows)
         add_multiple(1.0, column, rows, vector(offset(out, index[i] * stride), rows))

@@ -12,8 +12,8 @@ from fastscore.cached import cached
 from fastscore.engine.gammas import FEWEST
 from fastscore.families._coordinates import Coordinates
 from fastscore.families._information import block_diagonal
-from fastscore.families._path import Path
 from fastscore.families._parameters import positive
+from fastscore.families._path import Path
 from fastscore.families._scoring import most_likely
 from fastscore.families._simplex import FIELDS, entropy, log_constant, log_probs, sample, score
 from fastscore.families._special import digamma_excess, trigamma_difference
