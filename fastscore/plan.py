@@ -226,7 +226,12 @@ class Plan:
     def _written(self, function: Any, size: int, arguments: Arguments, source: Source) -> Any:
         """The tile kernel of a jitted function that writes so many numbers."""
         forward = source.kernel is not None
-        return compile_direct(function, self._kind, size, self.p.form, arguments, forward)
+        try:
+            return compile_direct(function, self._kind, size, self.p.form, arguments, forward)
+        except TypeError as error:
+            if self.integrand.derivative == COMPLEX_STEP and function is self._derivative:
+                raise TypeError(complex_step.explained(error)) from error
+            raise
 
     def _weighting(self, evaluate: int) -> Weighting | None:
         """Weights of score entries, whose terms are evaluated at that address."""

@@ -102,7 +102,19 @@ def jitted(f: Any, kind: str, form: Form, count: int) -> Any:
     exec(source, scope)
     given = getattr(f, "targetoptions", {})
     options = {name: given[name] for name in ("fastmath", "error_model") if name in given}
-    return njit(**options)(scope["derivative"])
+    made = scope["derivative"]
+    made.__name__ = f.__name__  # by which errors call it
+    return njit(**options)(made)
+
+
+def explained(error: TypeError) -> str:
+    """What would do where f did not compile."""
+    if _REAL in str(error):
+        return f"derivative='complex step': {error}"
+    return (
+        "derivative='complex step': f does not compile for complex x. It must be smooth, without "
+        "comparisons (np.exp, not math.exp); or give derivative=, a function. " + str(error)
+    )
 
 
 def _parts(form: Form) -> list[tuple[int, bool]]:
@@ -136,4 +148,4 @@ def called(f: Callable[..., Any], form: Form) -> Callable[..., np.ndarray]:
     return derivative
 
 
-__all__ = ["called", "jitted"]
+__all__ = ["called", "explained", "jitted"]
