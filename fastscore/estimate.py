@@ -52,6 +52,8 @@ class Estimate:
         the outcomes.
     sampling : str
         How they were drawn.
+    estimator : str
+        What was averaged over them.
     seed : int or None
         ``rng=seed`` gives the same samples again; None if they were given.
     dof : float
@@ -90,6 +92,7 @@ class Estimate:
         partial: tuple[int, ...] = (),
         detailed: Callable[[], ImportanceMoments] | None = None,
         sampling: str = "iid",
+        estimator: str = "score",
     ) -> None:
         self._p = p
         self._wrt = wrt
@@ -102,6 +105,7 @@ class Estimate:
         self._detailed = detailed
         self.n = moments.samples
         self.sampling = sampling
+        self.estimator = estimator
         self.seed = seed
         self.dof = math.inf if self.exact else moments.n - 1
         self.nonfinite = moments.nonfinite

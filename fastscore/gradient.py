@@ -243,7 +243,7 @@ def gradient(
             replay=None if stopped == "interrupted" else replay,
             biased=biased, partial=partial,
             detailed=None if stopped == "interrupted" else detailed,
-            sampling=sampling.word,
+            sampling=sampling.word, estimator=estimator.word,
         )  # fmt: skip
 
     try:
@@ -359,7 +359,7 @@ def _check_controls(
     """Refuse what does not go with control variates; the baseline that they ask for."""
     for name, value, kinds in (
         ("sampling", sampling, (Independent, Antithetic, Orthogonal, Stratified, Sobol)),
-        ("estimator", estimator, (Score,)),
+        ("estimator", estimator, (Score, Pathwise)),
     ):  # fmt: skip
         if not isinstance(value, kinds):
             raise ValueError(f"control_variates do not go with {name}={value!r}: leave one out")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastscore.cached import cached
-from fastscore.engine import blocks, driver
+from fastscore.engine import blocks
 from fastscore.engine.callback import CallbackRun, blocks_of_batch, call_f
 from fastscore.engine.control_functions import NO_FUNCTIONS, ControlFunctions
 from fastscore.engine.distinct import DistinctRun
@@ -25,15 +25,15 @@ from fastscore.engine.ranking import CalledValues, CompiledValues, RankedRun
 from fastscore.engine.run import Run
 from fastscore.engine.scheme import Scheme, cut_of
 from fastscore.engine.streams import key_of
-from fastscore.engine.tiles import Tiling, batch_stride, replicate_tiling, stride_of, tiling
+from fastscore.engine.tiles import Tiling, batch_stride, replicate_tiling, tiling
 from fastscore.engine.top import TopRun
 from fastscore.engine.weighting import Weighting
 from fastscore.families import Family
-from fastscore.families._family import Source, tiles_of
+from fastscore.families._family import Source
 from fastscore.importance.proposals import Proposals
-from fastscore.integrand import POLICIES, Integrand
+from fastscore.integrand import COMPLEX_STEP, POLICIES, Integrand, complex_step
 from fastscore.integrand.arguments import Arguments
-from fastscore.integrand.compiled import compile_direct, compile_f, compile_pointer
+from fastscore.integrand.compiled import compile_direct, compile_f, compile_pointer, written_by
 from fastscore.integrand.pointer import c_function
 from fastscore.variance.arm import ArmTerms
 from fastscore.variance.control_variates import Controls
@@ -62,6 +62,7 @@ from fastscore.variance.sampling import (
     Sobol,
     WithoutReplacement,
 )
+from fastscore.variance.slopes import SAMPLES, check_derivative
 from fastscore.variance.terms import check_depends, owners_and_groups, reach
 
 #: Pairs that tell which controls cancel in all of them.
@@ -112,6 +113,8 @@ class Plan:
     def run(self, products: int) -> Run:
         """What the estimator and the sampling ask for."""
         self._check_weights()
+        if isinstance(self.estimator, Pathwise):
+            self._check_path()
         if isinstance(self.estimator, Enumerate) and self.estimator.coordinates is not None:
             self._check_enumeration()
             return self.samples(products)
@@ -167,7 +170,7 @@ class Plan:
         if self._enumerated:
             terms = swept(f, self._enumerated)
         if isinstance(self.estimator, Pathwise):
-            derivative: Any = self.integrand.derivative
+            derivative = self._derivative
             terms = lambda x: derivative(seen(x), *self.args)  # noqa: E731
         if isinstance(in_place, DifferenceTerms):
             terms = in_place.called(f)
@@ -189,7 +192,7 @@ class Plan:
             functions.append(self._written(conditional, self.p.d, arguments, source))
             weighting = self._weighting(functions[-1].address)
         if isinstance(self.estimator, Pathwise):
-            written = self._written(self.integrand.derivative, self.p.d, arguments, source)
+            written = self._written(self._derivative, self.p.d, arguments, source)
             weighting = self._in_place(written.address, written)
         elif isinstance(self.estimator, InPlace):
             weighting = self._in_place(blocks.NONE)
@@ -240,7 +243,12 @@ class Plan:
     def _written(self, function: Any, size: int, arguments: Arguments, source: Source) -> Any:
         """The tile kernel of a jitted function that writes so many numbers."""
         forward = source.kernel is not None
-        return compile_direct(function, self._kind, size, self.p.form, arguments, forward)
+        try:
+            return compile_direct(function, self._kind, size, self.p.form, arguments, forward)
+        except TypeError as error:
+            if self.integrand.derivative == COMPLEX_STEP and function is self._derivative:
+                raise TypeError(complex_step.explained(error)) from error
+            raise
 
     def _weighting(self, evaluate: int) -> Weighting | None:
         """Weights of score entries, whose terms are evaluated at that address."""
@@ -262,6 +270,49 @@ class Plan:
         if isinstance(self.estimator, Arm | Disarm):
             return ArmTerms(self.p, self.estimator)
         return None
+
+    @cached
+    def _derivative(self) -> Any:
+        """∇f, of the kind of f."""
+        given, f, form = self.integrand.derivative, self.integrand.f, self.p.form
+        if given != COMPLEX_STEP:
+            return given
+        if self._kind == "numpy":
+            return complex_step.called(f, form)
+        return complex_step.jitted(f, self._kind, form, len(self.args))
+
+    def _check_path(self) -> None:
+        """Refuse parameters along which samples do not move, and a wrong derivative."""
+        still = self.p.path.still
+        for columns, why in still:
+            if self.chosen is None or np.isin(self.p.index[columns], self.chosen).any():
+                raise ValueError(why)
+        integrand, known = self.integrand, f"derivative of {self.p.form}"
+        if known in integrand.holds_for:
+            return
+        source = self._source
+        z = draw_samples(source.family, SAMPLES, 0)
+        run = replace(self, integrand=replace(integrand, nonfinite="propagate"))
+
+        def f(x: np.ndarray) -> np.ndarray:
+            evaluation = run.evaluation(x)
+            evaluation.rounds()
+            return evaluation.values  # NaN where it failed
+
+        slopes = self._slopes_at(source, z)
+        check_derivative(source.forward(z), slopes, self.p.support_set, f)
+        integrand.holds_for.add(known)
+
+    def _slopes_at(self, source: Source, z: np.ndarray) -> np.ndarray:
+        """The derivative of f, (rows, d), at draws of the source."""
+        derivative, d = self._derivative, self.p.d
+        if self._kind == "numpy":
+            seen = self._seen(source)
+            return call_f(
+                "derivative", lambda z: derivative(seen(z), *self.args), z, (len(z), d), 0
+            )
+        _, arguments, _ = self._f(source)
+        return written_by(self._written(derivative, d, arguments, source), arguments, d)(z)
 
     @cached
     def _enumerated(self) -> list[Coordinate]:
@@ -321,18 +372,7 @@ class Plan:
         if self._kind == "numpy":
             return lambda x: call_f("f", f, x, (len(x), terms), 0)
 
-        def at(x: np.ndarray) -> np.ndarray:
-            out = np.empty((len(x), terms))
-            columns = np.empty((terms, stride_of(x.shape[1])))
-            for rows, tile in tiles_of(x):
-                write = len(rows), x.shape[1], columns.shape[1], arguments.words
-                if driver.write_terms(f, tile, columns.ravel(), *write) != 0:
-                    return np.full((len(x), terms), np.nan)  # the run will tell
-                out[rows] = columns[:, : len(rows)].T
-            return out
-
-        at.kept = functions  # type: ignore[attr-defined]
-        return at
+        return written_by(f, arguments, terms, functions)
 
     def _odd_controls(self, controls: Controls) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Controls, and their products with scores, that cancel within pairs."""

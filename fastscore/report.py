@@ -62,6 +62,8 @@ def footer(estimate: Estimate) -> str:
         biased = "" if estimate.bias == "none" else f", biased: {estimate.bias}"
         return f"exact: all {estimate.n:,} possible outcomes enumerated{biased}"
     parts = [f"n = {estimate.n:,}", f"baseline {estimate.baseline!r}"]
+    if estimate.estimator != "score":
+        parts.append(f"estimator {estimate.estimator!r}")
     if estimate.sampling not in ("iid", "counts"):
         parts.append(f"sampling {estimate.sampling!r} in {estimate.units:,} units")
     if estimate.seed is not None:

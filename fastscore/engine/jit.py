@@ -58,6 +58,8 @@ class TileKernel:
         self.function = function
         self.signature = signature
         self.cached = cached
+        #: Of a map of tiles: the kernel that multiplies columns by the size of its derivative.
+        self.derivative: TileKernel | None = None
         self._compiled: Any = None
         kernels.append(self)
 

@@ -43,6 +43,10 @@ class ArsinhStudentT(StudentT, scores=3, sample=_sample, score=_score, log_densi
         """Of y: 0 if x has that, else y is not symmetric."""
         return None if self._loc.any() else self._loc
 
+    def _closed_paths(self) -> Any:
+        """None is."""
+        return None, None, None
+
     def _record(self) -> dict[str, Any]:
         return {**super()._record(), "log_scale": np.log(self._scale.value)}
 

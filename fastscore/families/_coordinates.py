@@ -17,7 +17,7 @@ from __future__ import annotations
 import inspect
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any, ClassVar
@@ -53,6 +53,7 @@ from fastscore.engine.memory import (
 from fastscore.engine.vecmath import as_float
 from fastscore.families._family import Family, Source
 from fastscore.families._information import assembled
+from fastscore.families._path import Path
 from fastscore.families._support import Support
 
 #: `packed` starts with the address of the score kernel, the length of a record, and how many
@@ -240,6 +241,23 @@ class Coordinates(Family):
         the kernel reads one.
         """
         return None
+
+    @property
+    def own_path(self) -> Path:
+        """By `_closed_paths`, else implicitly."""
+        if self.dtype is np.int64:
+            return super().own_path
+        return self._implicit_path
+
+    @cached
+    def _implicit_path(self) -> Path:
+        from fastscore.families._implicit import along
+
+        return along(self, self._closed_paths())
+
+    def _closed_paths(self) -> Sequence[tuple[Any, Any] | None]:
+        """Of each parameter a and b with ``∂x/∂θ = a + b x``, or None where it is not so."""
+        return (None,) * self.scores
 
     @abstractmethod
     def _information(self) -> Any:

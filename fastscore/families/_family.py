@@ -41,7 +41,7 @@ from fastscore.engine.tiles import stride_of, tile_rows
 from fastscore.families._fitting import shares_of
 from fastscore.families._moving import reason
 from fastscore.families._parameters import Given, Spread
-from fastscore.families._path import Path
+from fastscore.families._path import Path, chained
 from fastscore.families._support import Support
 from fastscore.form import Form
 
@@ -163,8 +163,8 @@ class Family(ABC):
         return None
 
     @property
-    def path(self) -> Path:
-        """How the tiles of its `source` move with the parameters.
+    def own_path(self) -> Path:
+        """How its own tiles move with the parameters.
 
         Raises
         ------
@@ -175,6 +175,11 @@ class Family(ABC):
             f"estimator='pathwise': samples of {type(self).__name__} do not move smoothly with its "
             "parameters, take 'score'"
         )
+
+    @property
+    def path(self) -> Path:
+        """How what f sees of the tiles of its `source` moves with the parameters."""
+        return chained(self.source)
 
     @property
     def words(self) -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastscore.engine.exponentials import fine_exponentials
 from fastscore.engine.jit import elementwise, inlined
 from fastscore.engine.vecmath import log_inside
@@ -29,6 +31,10 @@ class Hazard(
     sample=_sample, score=_score, log_density=_log_density,
 ):  # fmt: skip
     """``v = (x/scale)^k`` of Weibull variables x, standard exponentials; see `Weibull`."""
+
+    def _closed_paths(self) -> Any:
+        """Along which x moves as it should: ``k v/scale``."""
+        return (0, self._concentration.value * self._scale.unit), None
 
 
 __all__ = ["Hazard"]

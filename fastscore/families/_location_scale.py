@@ -8,7 +8,6 @@ import numpy as np
 
 from fastscore.families._coordinates import Coordinates
 from fastscore.families._parameters import positive, real
-from fastscore.families._path import Path, of_location_and_scale
 
 
 class Standard(NamedTuple):
@@ -53,10 +52,10 @@ class LocationScale(Coordinates):
         """The locations, of a symmetric family."""
         return self._loc if self.symmetric else None
 
-    @property
-    def path(self) -> Path:
+    def _closed_paths(self) -> Any:
         """``∂x/∂loc = 1`` and ``∂x/∂scale = z``."""
-        return of_location_and_scale(self._loc, self._scale.unit)
+        unit = self._scale.unit
+        return (1, 0), (-self._loc * unit, unit)
 
     def _record(self) -> dict[str, Any]:
         scale, unit = self._scale

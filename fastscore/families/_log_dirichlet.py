@@ -41,6 +41,7 @@ class LogDirichlet(
     """``y = log x`` of Dirichlet vectors x, of the first K − 1; see `Dirichlet`."""
 
     sample_kernel = _sample
+    _logarithms = True
 
     def _record(self) -> dict[str, Any]:
         from scipy.special import gammaln

@@ -37,5 +37,9 @@ class LogGamma(Gamma, scores=2, sample=log_gammas, score=_score, log_density=log
             "constant": 0.5 * np.log(a / (2 * np.pi)) - stirling_error(a),
         }  # fmt: skip
 
+    def _closed_paths(self) -> Any:
+        """``∂y/∂rate = −1/rate``."""
+        return None, (-self._rate.unit, 0)
+
 
 __all__ = ["LogGamma"]

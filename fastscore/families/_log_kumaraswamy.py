@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastscore.engine.exponentials import fine_exponentials
 from fastscore.engine.jit import elementwise, inlined
 from fastscore.engine.vecmath import log_of_rest, split_exp
@@ -32,6 +34,10 @@ class LogKumaraswamy(
     sample=_sample, score=_score, log_density=_log_density,
 ):  # fmt: skip
     """``w = −log(1 − x^a)`` of Kumaraswamy variables x, exponential; see `Kumaraswamy`."""
+
+    def _closed_paths(self) -> Any:
+        """``∂w/∂concentration0 = −w/concentration0``."""
+        return None, (0, -self._zero.unit)
 
 
 __all__ = ["LogKumaraswamy"]

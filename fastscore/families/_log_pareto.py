@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastscore.engine.exponentials import exponentials
 from fastscore.engine.jit import elementwise, inlined
 from fastscore.families.pareto import Pareto
@@ -27,6 +29,10 @@ class LogPareto(
     sample=_sample, score=_score, log_density=_log_density,
 ):  # fmt: skip
     """``y = log(x/scale)`` of Pareto variables x, exponential; see `Pareto`."""
+
+    def _closed_paths(self) -> Any:
+        """``∂y/∂alpha = −y/alpha``."""
+        return ((0, -self._alpha.unit),)
 
 
 __all__ = ["LogPareto"]

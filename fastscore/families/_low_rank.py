@@ -13,6 +13,7 @@ from fastscore.engine.jit import elementwise, plain, tile_kernel
 from fastscore.engine.memory import as_floats, line_of, offset, pointer, vector
 from fastscore.engine.normals import MULTIPLE, normals
 from fastscore.engine.pairs import SCRATCH, add_pair_score, add_pair_sums
+from fastscore.engine.stages import CONTRACT
 from fastscore.engine.structured import RANDOM, kind_of
 from fastscore.engine.triangles import add_multiple, affine
 
@@ -189,6 +190,30 @@ def score(params, x, rows, d, stride, index, s):
         target = vector(offset(s, index[d + d * r + i] * stride), rows)
         add_pair_score(column, column, expected[i], 0.5, rows, target)
     room[0] = log_prob[0] = 0.0  # kept alive till here
+
+
+@tile_kernel(CONTRACT)
+def contract(own, params, x, slopes, rows, d, stride, index, out):
+    """Along ``∂loc + ∂W t + ∂D u/2``: what e and ε do is averaged, given x.
+
+    ``E[e | x] = t`` and ``E[ε | x] = √D u``.
+    """
+    r = int(params[0])
+    room = np.empty(_room(params, d, stride))
+    t, u = _whitened(params, x, rows, d, stride, line_of(pointer(room)))
+    for i in range(d):
+        column = vector(offset(slopes, i * stride), rows)
+        add_multiple(1.0, column, rows, vector(offset(out, index[i] * stride), rows))
+        for k in range(r):
+            add_pair_score(
+                column, vector(offset(t, k * stride), rows), 0.0, 1.0, rows,
+                vector(offset(out, index[d + i * r + k] * stride), rows),
+            )  # fmt: skip
+        add_pair_score(
+            column, vector(offset(u, i * stride), rows), 0.0, 0.5, rows,
+            vector(offset(out, index[d + d * r + i] * stride), rows),
+        )  # fmt: skip
+    room[0] = 0.0  # kept alive till here
 
 
 @tile_kernel(ACCUMULATE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from fastscore.engine.jit import elementwise, inlined
-from fastscore.engine.vecmath import exp_below, log_inside, log_of_rest, split_exp
+from fastscore.engine.vecmath import exp, exp_below, log_inside, log_of_rest, split_exp
 from fastscore.families.bijection import map_of_columns
 
 
@@ -32,7 +32,15 @@ def to_x(w, x, count, power):
         x[t] = exp_below(x[t])
 
 
+@elementwise
+def _slope(w, column, count, power):
+    """``dx/dw``: power x^(1 − a) exp(−w)."""
+    for t in range(count):
+        rest, left = split_exp(-w[t])
+        column[t] *= power * rest * exp(log_inside(left) * (power - 1.0))
+
+
 #: The same of tiles.
-to_x_kernel = map_of_columns(to_x, "powers", 1)
+to_x_kernel = map_of_columns(to_x, "powers", 1, _slope)
 
 __all__ = ["other", "to_x", "to_x_kernel"]

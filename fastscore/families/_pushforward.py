@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastscore.cached import cached
+from fastscore.engine import stages
 from fastscore.engine.blocks import (
     LOG_PROBS,
     SAMPLE,
@@ -25,7 +26,9 @@ from fastscore.engine.blocks import (
 )
 from fastscore.engine.jit import TileKernel, tile_kernel
 from fastscore.engine.memory import as_floats, as_integers, offset, pointer, vector
+from fastscore.engine.stages import CONTRACT, DATA_AT
 from fastscore.families._family import Family, Source
+from fastscore.families._path import Path
 
 # `packed` holds addresses: of the base's kernels and of what it has packed, of those of T and its
 # parameters.
@@ -77,6 +80,20 @@ def _log_probs(packed, columns, count, x, rows, d, stride, out):
     z[0] = base[0] = 0
 
 
+@tile_kernel(CONTRACT)
+def _contract(own, params, x, slopes, rows, d, stride, index, out):
+    """That of z, made of x."""
+    at = as_integers(params)
+    z, log_det = np.empty(d * stride), np.zeros(rows)
+    inverse_tile(
+        at[_INVERSE_AT],
+        (as_floats(at[_PARAMS_AT]), x, rows, d, stride, pointer(z), pointer(log_det)),
+    )
+    table = as_integers(own[DATA_AT])[0]
+    stages.contract(table, as_floats(at[_BASE_AT]), pointer(z), slopes, rows, d, stride, index, out)
+    z[0] = log_det[0] = 0.0  # both live until here
+
+
 class Pushforward(Family):
     """A distribution of ``x = T(z)``.
 
@@ -124,6 +141,12 @@ class Pushforward(Family):
         """z, of which f sees T(z)."""
         at = self.map_params.ctypes.data
         return Source(self.base, self.forward_kernel, at, dtype=self.dtype)
+
+    @property
+    def own_path(self) -> Path:
+        """That of z, from x."""
+        path = self.path
+        return Path(_contract, (np.array([path.table.ctypes.data]),), path.still, path)
 
     def free(self, name: str) -> int:
         """Number of free entries of a parameter."""

@@ -20,9 +20,10 @@ from fastscore.engine.blocks import (
 )
 from fastscore.engine.far import discard_above, mark_nan
 from fastscore.engine.jit import elementwise, plain, tile_kernel
-from fastscore.engine.memory import line_of, offset, pointer, vector
+from fastscore.engine.memory import as_floats, line_of, offset, pointer, vector
 from fastscore.engine.normals import MULTIPLE, normals
 from fastscore.engine.pairs import SCRATCH, add_pair_score, add_pair_sums
+from fastscore.engine.stages import CONTRACT, DATA_AT
 from fastscore.engine.triangles import add_multiple, affine, multiply, solve
 from fastscore.families._family import Family
 from fastscore.families._matrices import (
@@ -100,6 +101,44 @@ def _score(params, z, rows, d, stride, index, s):
             )  # fmt: skip
             entry += 1
     room[0] = 0.0  # kept alive till here
+
+
+@tile_kernel(CONTRACT)
+def contract(own, params, z, slopes, rows, d, stride, index, out):
+    """Slopes D by x, along ``∂loc + ∂L z``; by Σ along ``½ ∂Σ u``, by P along ``−½ Σ ∂P y``."""
+    room = np.empty(_room(d, stride))
+    _, _, b, _ = _columns(params, z, rows, d, stride, line_of(pointer(room)))
+    for i in range(d):
+        column = vector(offset(slopes, i * stride), rows)
+        add_multiple(1.0, column, rows, vector(offset(out, index[i] * stride), rows))
+    by_scale, left = params[BY_SCALE] == 1.0, np.empty(d * stride if params[INVERTED] else 1)
+    if params[INVERTED] == 0.0:
+        by = slopes
+    else:
+        by, covariance = pointer(left), as_floats(own[DATA_AT])
+        for i in range(d):
+            target = vector(offset(by, i * stride), rows)
+            target[:] = 0.0
+            for k in range(d):
+                column = vector(offset(slopes, k * stride), rows)
+                add_multiple(covariance[i * d + k], column, rows, target)
+    # A symmetric entry off the diagonal moves both of its places.
+    share = 1.0 if by_scale else (0.5 if params[INVERTED] == 0.0 else -0.5)
+    entry = d
+    for i in range(d):
+        for j in range(i + 1):
+            target = vector(offset(out, index[entry] * stride), rows)
+            add_pair_score(
+                vector(offset(by, i * stride), rows), vector(offset(b, j * stride), rows),
+                0.0, share, rows, target,
+            )  # fmt: skip
+            if i != j and not by_scale:
+                add_pair_score(
+                    vector(offset(by, j * stride), rows), vector(offset(b, i * stride), rows),
+                    0.0, share, rows, target,
+                )  # fmt: skip
+            entry += 1
+    room[0] = left[0] = 0.0  # both live until here
 
 
 @tile_kernel(ACCUMULATE)

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastscore.cached import cached
 from fastscore.families._family import Family, Source
+from fastscore.families._path import Path
 from fastscore.families._support import Support
 from fastscore.form import Form
 
@@ -61,6 +62,16 @@ class Wrapped(Family):
     def spread(self) -> np.ndarray | None:
         """Standard deviations, if it is Gaussian."""
         return self.inner.spread
+
+    @property
+    def own_path(self) -> Path:
+        """How its own tiles move."""
+        return self.inner.own_path
+
+    @property
+    def path(self) -> Path:
+        """How what f sees moves."""
+        return self.inner.path
 
     @property
     def underflows(self) -> bool:

@@ -38,6 +38,14 @@ def _by_columns(params, z, rows, d, stride, x):
         _OF(source, target, rows, *_FIELDS(offset(params, k * _LENGTH)))
 
 
+def _slope(params, z, rows, d, stride, columns):
+    for k in range(d):
+        fields = _FIELDS(offset(params, k * _LENGTH))
+        source, target = offset(z, k * stride), offset(columns, k * stride)
+        for t in range(rows):
+            target[t] *= exp(_LOG_DERIVATIVE(source[t], *fields))
+
+
 def _inverse(params, x, rows, d, stride, z, log_det):
     low, high, point = _IMAGE
     for k in range(d):
@@ -122,21 +130,23 @@ def _kernels(
         "_FIELDS": fields_of(tuple(range(count))), "_LENGTH": count, "_IMAGE": (low, high, point),
         "_OF": forward, "_INVERSE_OF": inverse, "_LOG_DERIVATIVE": log_derivative,
     }  # fmt: skip
-    return (
-        kernel_of(_forward, FORWARD, name, cached=own, **bound),
-        kernel_of(_inverse, INVERSE, name, cached=own, **bound),
-    )
+    made = kernel_of(_forward, FORWARD, name, cached=own, **bound)
+    made.derivative = kernel_of(_slope, FORWARD, name, cached=own, **bound)
+    return made, kernel_of(_inverse, INVERSE, name, cached=own, **bound)
 
 
-def map_of_columns(to_x: Any, name: str, count: int) -> TileKernel:
+def map_of_columns(to_x: Any, name: str, count: int, slope: Any) -> TileKernel:
     """The `FORWARD` kernel of ``to_x(z, x, rows, …)``, which fills a column of x in its own passes.
 
     It takes so many numbers, those of each coordinate side by side in what the kernel reads.
+    ``slope(z, column, rows, …)`` multiplies a column by ``|dx/dz|``.
     """
-    return kernel_of(
-        _by_columns, FORWARD, name, cached=True,
-        _OF=to_x, _FIELDS=fields_of(tuple(range(count))), _LENGTH=count,
-    )  # fmt: skip
+    bound = {"_FIELDS": fields_of(tuple(range(count))), "_LENGTH": count}
+    made = kernel_of(_by_columns, FORWARD, name, cached=True, _OF=to_x, **bound)
+    made.derivative = kernel_of(
+        _by_columns, FORWARD, f"{name}_slope", cached=True, _OF=slope, **bound
+    )
+    return made
 
 
 @inlined

@@ -59,6 +59,10 @@ class Chi2(Gamma, low=0.0, sample=gammas, score=_score, log_density=log_density)
         self._concentration = Spread(value / 2, unit)
         self._rate = Spread(np.full(self.d, 0.5), np.zeros(self.d))
 
+    def _closed_paths(self) -> Any:
+        """None is."""
+        return (None,)
+
     def _information(self) -> Any:
         return [super()._information()[0][:1]]
 
@@ -76,6 +80,10 @@ class LogChi2(
     sample=log_gammas, score=_score_of_log, log_density=logarithm.log_density,
 ):  # fmt: skip
     """``y = log x`` of chi-squared x."""
+
+    def _closed_paths(self) -> Any:
+        """None is."""
+        return (None,)
 
 
 __all__ = ["Chi2"]

@@ -19,6 +19,7 @@ from fastscore.engine.jit import TileKernel
 from fastscore.engine.memory import as_floats, as_integers, offset, pointer, vector
 from fastscore.families._family import Family
 from fastscore.families._information import estimated
+from fastscore.families._path import Path
 from fastscore.families._support import Support
 
 _STEP = 1e-30
@@ -254,6 +255,15 @@ class Custom(Family):
     def packed(self) -> np.ndarray:
         """What the kernels read."""
         return np.concatenate([array.ravel() for array in self.parameters.values()])
+
+    @cached
+    def own_path(self) -> Path:
+        """Implicitly, of one continuous coordinate."""
+        if self.d > 1 or self.dtype is np.int64:
+            return super().own_path
+        from fastscore.families._implicit import of_one
+
+        return of_one(self)
 
     def fisher(self, n: int = 100_000, *, rng: Any = 0) -> np.ndarray:
         """Fisher information, (P, P): the mean of ``s sᵀ`` over n samples, an estimate."""

@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastscore import checks
+from fastscore.cached import cached
 from fastscore.engine.gammas import FEWEST
 from fastscore.families._coordinates import Coordinates
 from fastscore.families._information import block_diagonal
 from fastscore.families._parameters import positive
+from fastscore.families._path import Path
 from fastscore.families._scoring import most_likely
 from fastscore.families._simplex import FIELDS, entropy, log_constant, log_probs, sample, score
 from fastscore.families._special import digamma_excess, trigamma_difference
@@ -112,6 +114,18 @@ class Dirichlet(Coordinates, low=0.0, high=1.0, fields=FIELDS, score=score):
         from fastscore.families._log_dirichlet import LogDirichlet
 
         return (LogDirichlet, EXP.forward_kernel) if self.underflows else None
+
+    #: Whether samples are logarithms of x.
+    _logarithms: ClassVar[bool] = False
+
+    @cached
+    def _implicit_path(self) -> Path:
+        """By that of each proportion."""
+        from fastscore.families._simplex_path import of_simplex
+
+        a, total, low = self._rows
+        by = self._concentration.value * self._concentration.unit
+        return of_simplex(a, total - a + low, by, logarithms=self._logarithms)
 
     def _moments(self) -> dict[str, Any]:
         a, total, low = self._rows

@@ -68,6 +68,10 @@ class Exponential(Coordinates, low=0.0, sample=_sample, score=_score, log_densit
         rate, unit = self._rate
         return {"scale": 1 / rate, "rate": rate, "unit": unit, "log_rate": np.log(rate)}
 
+    def _closed_paths(self) -> Any:
+        """``∂x/∂rate = −x/rate``."""
+        return ((0, -self._rate.unit),)
+
     def _information(self) -> Any:
         return [[self._rate.unit**2]]
 

@@ -98,6 +98,10 @@ class Gamma(Coordinates, scores=2, low=0.0, sample=gammas, score=score, log_dens
             "log_mean": np.log(a) - np.log(rate), "by_concentration": a * by_a, "by_rate": by_rate,
         }  # fmt: skip
 
+    def _closed_paths(self) -> Any:
+        """``∂x/∂rate = −x/rate``."""
+        return None, (0, -self._rate.unit)
+
     def _information(self) -> Any:
         from scipy.special import polygamma
 

@@ -79,6 +79,10 @@ class HalfNormal(
         constant = 0.5 * math.log(2 / math.pi) - np.log(scale)
         return {"scale": scale, "unit": unit, "constant": constant}
 
+    def _closed_paths(self) -> Any:
+        """``∂x/∂scale = x/scale``."""
+        return ((0, self._scale.unit),)
+
     def _information(self) -> Any:
         return [[2 * self._scale.unit**2]]
 

@@ -101,6 +101,10 @@ class InverseGamma(
             "by_rate": by_rate, "constant": 0.5 * np.log(a / (2 * np.pi)) - stirling_error(a),
         }  # fmt: skip
 
+    def _closed_paths(self) -> Any:
+        """``∂x/∂rate = x/rate``."""
+        return None, (0, self._rate.unit)
+
     def _elsewhere(self) -> tuple[Any, ...] | None:
         """Logarithms of 1/x, where x could overflow."""
         logarithms = super()._elsewhere()

@@ -27,6 +27,7 @@ from fastscore.engine.jit import tile_kernel
 from fastscore.engine.memory import as_floats, as_integers, offset, pointer, vector
 from fastscore.families._family import Family, Source
 from fastscore.families._information import block_diagonal
+from fastscore.families._path import Path, side_by_side
 from fastscore.families._support import Support
 from fastscore.families._wrapped import Composite, plain_part
 from fastscore.form import Form, Part
@@ -184,6 +185,11 @@ class Joint(Composite):
         """The parts', side by side."""
         parts = zip(self.form.parts, self._parts.values(), strict=True)
         return np.concatenate([part.first + p.owners for part, p in parts])
+
+    @property
+    def path(self) -> Path:
+        """The parts', side by side."""
+        return side_by_side(list(self._parts.values()))
 
     @cached
     def packed(self) -> np.ndarray:

@@ -10,8 +10,16 @@ import numpy as np
 
 from fastscore import checks
 from fastscore.families._family import Family
-from fastscore.families._low_rank import LowRank, accumulate, log_probs, sample, score
+from fastscore.families._low_rank import (
+    LowRank,
+    accumulate,
+    contract,
+    log_probs,
+    sample,
+    score,
+)
 from fastscore.families._matrices import matrix_of
+from fastscore.families._path import Path
 from fastscore.families._support import Support, all_reals
 
 #: Below, scores by the diagonal would overflow.
@@ -88,6 +96,11 @@ class LowRankMultivariateNormal(Family):
     def centre(self) -> np.ndarray:
         """The mean."""
         return self.parameters["loc"]
+
+    @property
+    def own_path(self) -> Path:
+        """``∂x = ∂loc + ∂W e + ∂√D ε``, averaged given x."""
+        return Path(contract, ())
 
     def fisher(self) -> Any:
         """Fisher information, (P, P).

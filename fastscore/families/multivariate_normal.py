@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from fastscore import checks
+from fastscore.cached import cached
 from fastscore.families._matrices import Matrix, square
+from fastscore.families._path import Path
 from fastscore.families._pushforward import Pushforward
-from fastscore.families._standard_normal import StandardNormal, forward, inverse
+from fastscore.families._standard_normal import StandardNormal, contract, forward, inverse
 from fastscore.families._support import Support, all_reals
 
 
@@ -74,6 +76,11 @@ class MultivariateNormal(Pushforward):
     def map_params(self) -> np.ndarray:
         """What the base has packed."""
         return self.base.packed
+
+    @cached
+    def path(self) -> Path:
+        """``∂x = ∂loc + ∂L z``; of other forms ``½ ∂Σ u``, of the same law."""
+        return Path(contract, (self.base.matrix.covariance,))
 
     @property
     def variance(self) -> np.ndarray:

@@ -128,7 +128,7 @@ class Normal(Family):
         return self._scale.value
 
     @property
-    def path(self) -> Path:
+    def own_path(self) -> Path:
         """``∂x/∂loc = 1`` and ``∂x/∂scale = z``."""
         return of_location_and_scale(self.centre, self._scale.unit)
 

@@ -43,7 +43,13 @@ def _to_x(y, x, count, scale):
         x[t] = scale * exp(y[t])
 
 
-_forward = map_of_columns(_to_x, "pareto", 1)
+@elementwise
+def _slope(y, column, count, scale):
+    for t in range(count):
+        column[t] *= scale * exp(y[t])
+
+
+_forward = map_of_columns(_to_x, "pareto", 1, _slope)
 
 
 class Pareto(

@@ -101,6 +101,11 @@ class StudentT(Coordinates, scores=3, sample=students, score=_score, log_density
             "constant": half_gamma_step(df) - 0.5 * np.log(2 * np.pi) - np.log(scale),
         }  # fmt: skip
 
+    def _closed_paths(self) -> Any:
+        """Those of loc and scale."""
+        unit = self._scale.unit
+        return None, (1, 0), (-self._loc * unit, unit)
+
     def _information(self) -> Any:
         (df, by_df), (scale, by_scale) = self._df, self._scale
         by_df = df * by_df

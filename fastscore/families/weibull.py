@@ -36,7 +36,14 @@ def _to_x(v, x, count, log_scale, spread):
         x[t] = exp(x[t])
 
 
-_forward = map_of_columns(_to_x, "weibull", 2)
+@elementwise
+def _slope(v, column, count, log_scale, spread):
+    """``dx/dv = x/(k v)``."""
+    for t in range(count):
+        column[t] *= spread * exp(log_scale + log_inside(v[t]) * (spread - 1.0))
+
+
+_forward = map_of_columns(_to_x, "weibull", 2, _slope)
 
 
 @inlined
@@ -121,6 +128,10 @@ class Weibull(
             "constant": np.log(k) - np.log(scale),
             "by_scale": k * by_scale, "by_concentration": by_k,
         }  # fmt: skip
+
+    def _closed_paths(self) -> Any:
+        """``∂x/∂scale = x/scale``."""
+        return (0, self._scale.unit), None
 
     def _information(self) -> Any:
         by_scale, (k, by_k) = self._scale.unit, self._concentration

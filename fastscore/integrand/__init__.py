@@ -18,6 +18,8 @@ from fastscore.engine.utilities import KINDS as KINDS_OF_SHAPING
 from fastscore.integrand.pointer import is_pointer
 
 Kind = Literal["sample", "batch", "numpy", "c"]
+#: The derivative of f by its own values at complex x.
+COMPLEX_STEP = "complex step"
 KINDS = ("sample", "batch", "numpy", "c")
 POLICIES = {"raise": blocks.RAISE, "propagate": blocks.PROPAGATE, "omit": blocks.OMIT}
 
@@ -66,7 +68,15 @@ class Integrand:
         coordinate i the expectation of f given coordinates among which are i and all that are
         not independent of it, d numbers.  The value still comes from f.
     derivative : callable or "complex step", optional
-        ``∇f(x)``, d numbers, of the same kind as ``direct``, for ``estimator="pathwise"``.
+        ``∇f(x)``, d numbers, for ``estimator="pathwise"``, of the same kind as f and called as
+        ``direct`` is: ``derivative(x, out, *args)`` with out of shape (d,), or
+        ``derivative(batch, out, *args)`` with out of shape (rows, d), jitted; or
+        ``derivative(X, *args) -> (rows, d)``.  Of a `Joint` x is a named tuple, and the
+        derivatives by all parts lie side by side; those by integers are not read.  ``"complex
+        step"`` takes it from f itself, evaluated d times more at complex x: f must be smooth,
+        and take complex numbers (``np.exp``, not ``math.exp``; neither ``abs``, comparisons nor
+        conjugates).  Either is compared with differences of f at a few samples.  A step in f has
+        the derivative 0 around it, which no pathwise gradient sees: take the score there.
 
     Raises
     ------
@@ -93,13 +103,17 @@ class Integrand:
     shaping: Literal["centered ranks", "nes"] | None = None
     depends: Any = field(default=None, compare=False)
     conditional: Callable[..., Any] | None = None
-    derivative: Callable[..., Any] | None = None
+    derivative: Callable[..., Any] | Literal["complex step"] | None = None
 
     def __post_init__(self) -> None:
         functions = {
             "f": self.f, "direct": self.direct, "conditional": self.conditional,
-            "derivative": self.derivative,
+            "derivative": None if self.derivative == COMPLEX_STEP else self.derivative,
         }  # fmt: skip
+        if isinstance(self.derivative, str):
+            one_of("derivative", self.derivative, (COMPLEX_STEP,))
+            if is_pointer(self.f):
+                raise TypeError("derivative='complex step' is not available for a C f: jit f")
         for name, function in functions.items():
             if is_pointer(function) and name == "f":
                 continue

@@ -9,6 +9,7 @@ always does.  Of samples drawn on another space a kernel makes what f sees first
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -18,6 +19,7 @@ from numba import njit, types
 from numba.core import errors
 from numba.extending import intrinsic
 
+from fastscore.engine import driver
 from fastscore.engine.blocks import INTEGRAND, forward_tile
 from fastscore.engine.memory import (
     as_floats,
@@ -31,21 +33,22 @@ from fastscore.engine.memory import (
     pointer,
     view_maker,
 )
-from fastscore.engine.tiles import FEW_COLUMNS
+from fastscore.engine.tiles import FEW_COLUMNS, stride_of
+from fastscore.families._family import tiles_of
 from fastscore.form import Form
 from fastscore.integrand.arguments import Arguments, unpacker
 from fastscore.integrand.pointer import CFunction
 
 #: Rows copied at a time for an f which wants them contiguous.
 _PANEL = 16
-_OURS = "fastscore:"
+OURS = "fastscore:"
 
 
 @intrinsic
 def _real(typingctx, value):
     """A float from what f returns, refused at compile time when it is no real number."""
     if not isinstance(value, (types.Integer, types.Float, types.Boolean)):
-        raise errors.TypingError(f"{_OURS} f returns {value}, where a float is expected")
+        raise errors.TypingError(f"{OURS} f returns {value}, where a float is expected")
 
     def codegen(context, builder, signature, args):
         return context.cast(builder, args[0], value, types.float64)
@@ -58,7 +61,7 @@ def _nothing(typingctx, value):
     """What a batch f returns, refused at compile time when it is not nothing."""
     if value != types.none:
         raise errors.TypingError(
-            f"{_OURS} f takes a batch and an array for its values, and yet returns {value}. "
+            f"{OURS} f takes a batch and an array for its values, and yet returns {value}. "
             "Is it an f of one sample, whose further arguments are missing in args=?"
         )
 
@@ -251,6 +254,29 @@ def _calling(
     return _build(_ROWS, body, None, Form(0, dtype), argument_types, forward, scope)
 
 
+def written_by(
+    function: int | TileFunction, arguments: Arguments, count: int, kept: Any = None
+) -> Callable[[np.ndarray], np.ndarray]:
+    """What a tile function writes, so many numbers a row, at samples (n, d).
+
+    NaN if it fails; ``kept`` must live as long.
+    """
+    address = function.address if isinstance(function, TileFunction) else function
+
+    def at(x: np.ndarray) -> np.ndarray:
+        out = np.empty((len(x), count))
+        columns = np.empty((count, stride_of(x.shape[1])))
+        for rows, tile in tiles_of(x):
+            write = len(rows), x.shape[1], columns.shape[1], arguments.words
+            if driver.write_terms(address, tile, columns.ravel(), *write) != 0:
+                return np.full((len(x), count), np.nan)  # the run will tell
+            out[rows] = columns[:, : len(rows)].T
+        return out
+
+    at.kept = function, kept  # type: ignore[attr-defined]
+    return at
+
+
 class TileFunction:
     """A jitted tile function, kept alive, and the address of its native code."""
 
@@ -372,8 +398,8 @@ def _explain(f: Any, error: Exception, form: Form) -> str:
     """Numba's message, cut down to what is about f."""
     name = getattr(f, "__name__", "f")
     for line in str(error).splitlines():
-        if _OURS in line:
-            return line.split(_OURS, 1)[1].strip().replace("f ", f"f ({name}) ", 1)
+        if OURS in line:
+            return line.split(OURS, 1)[1].strip().replace("f ", f"f ({name}) ", 1)
     return (
         f"f ({name}) does not compile for {_described(form)}; Numba says: "
         f"{str(error).strip()[:2000]}"

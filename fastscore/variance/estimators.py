@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from fastscore.checks import count, one_of
 
@@ -13,6 +13,9 @@ from fastscore.checks import count, one_of
 class Estimator:
     """What is averaged over samples."""
 
+    #: What an estimate calls it.
+    word: ClassVar[str] = "score"
+
 
 class Score(Estimator):
     """``f s`` itself."""
@@ -20,6 +23,8 @@ class Score(Estimator):
 
 class Exact(Estimator):
     """The sum over all outcomes of a small support."""
+
+    word = "exact"
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class Enumerate(Estimator):
        stochastic gradients for discrete distributions, ICML 2019.
     """
 
+    word = "enumerate"
     coordinates: Sequence[int] | None = None
     top: int | None = None
 
@@ -59,8 +65,6 @@ class Enumerate(Estimator):
 
 class InPlace(Estimator):
     """One whose terms stand in place of ``f s``; the score is left to be regressed on."""
-
-    word: str
 
 
 class Pathwise(InPlace):
