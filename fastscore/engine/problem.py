@@ -116,6 +116,7 @@ class Problem:
                 self._more,
                 blocks.NONE if points is None else points.ctypes.data,
                 self._terms_first,
+                blocks.NONE,
             ],
             dtype=np.int64,
         )
