@@ -33,7 +33,7 @@ from fastscore.engine.memory import (
 from fastscore.engine.normals import SCRATCH
 from fastscore.engine.products import NO_PRODUCTS, add_products
 from fastscore.engine.streams import STATE_WORDS, seed_stream
-from fastscore.engine.structured import next_tile, set_points
+from fastscore.engine.structured import next_tile, set_kernels, set_points
 from fastscore.engine.sweeps import add_expected_scores
 from fastscore.engine.terms import (
     COLUMNS,
@@ -90,11 +90,13 @@ run_at = caller(RUN)
 #: row of the workspace's columns at which the tile starts, which products to add up, the table of
 #: the proposals (see ``units``), that of weights for each score column (see ``terms``), how many
 #: columns either needs, and the table of the points that samples are made from (see
-#: ``structured``), which of those columns is the first of the weights, and what runs a block.
-TABLE = 27
+#: ``structured``), which of those columns is the first of the weights, what runs a block, and the
+#: addresses of the kernels of words that are not random.
+TABLE = 28
 (SAMPLE_AT, F_AT, ACCUMULATE_AT, FINISH_AT, SCORE_AT, DIRECT_AT, PARAMS_AT, INDEX_AT, ARGS_AT,
  KEY_0, KEY_1, D, STRIDE, TILE, CHUNK, BLOCK, N, SIZE, POLICY, ROW,
- PRODUCTS, MIXTURE_AT, WEIGHTS_AT, MORE, POINTS_AT, TERMS_FIRST, RUN_AT) = range(TABLE)  # fmt: skip
+ PRODUCTS, MIXTURE_AT, WEIGHTS_AT, MORE, POINTS_AT, TERMS_FIRST, RUN_AT,
+ STRUCTURED_AT) = range(TABLE)  # fmt: skip
 #: In place of an address: there is no such kernel; Python has put its result there; of a direct
 #: term, that the columns are only those of weighted scores.
 NONE, GIVEN, WEIGHTED = 0, -1, -2
@@ -192,6 +194,7 @@ def start_stream(table, workspace, block):
     """Seed a worker's stream for a block."""
     stream = stream_of(workspace)
     seed_stream(stream, np.uint64(table[KEY_0]), np.uint64(table[KEY_1]), block)
+    set_kernels(stream, table[STRUCTURED_AT])
     if table[POINTS_AT] != NONE and block >= 0:
         set_points(stream, table[POINTS_AT], block, table[BLOCK])
 
