@@ -124,11 +124,16 @@ def gradient(
         Distributions to sample from in place of p, with importance weights: in equal shares and by
         the balance heuristic, or as `Proposals` say.  n is rounded up to whole *units*, which hold
         each in its exact proportion.
-    estimator : {"score", "exact"} or Enumerate
+    estimator : {"score", "exact", "pathwise", "measure", "arm", "disarm"} or Enumerate
         By samples; or, of a discrete family with a small support, the sum over all its outcomes,
         with a standard error of zero: neither ``n``, ``rng`` nor a direct term go with it, and no
         baseline changes anything.  `fs.Enumerate` sums some outcomes, or coordinates, exactly, and
-        samples the others.
+        samples the others.  ``"measure"`` takes differences of f between two values of a
+        coordinate, for each entry in ``wrt``, one or two calls of f more: measure-valued
+        derivatives [3]_, which work where f jumps.  ``"arm"`` [4]_ and ``"disarm"`` [5]_, for
+        `Bernoulli`, change all coordinates in one further call of f.  These go with independent
+        samples and, as no f is multiplied by scores, with a baseline ``"optimal"`` or
+        ``"matrix"``, which is then what such differences have in common with the score, or None.
     threads : int, optional
         Threads at most; by default those that Numba uses, where that pays.  A NumPy-style f runs
         on one, and so do counts and exact sums.
@@ -161,6 +166,12 @@ def gradient(
        reinforcement learning, Machine Learning 8 (1992).
     .. [2] E. Greensmith, P. L. Bartlett and J. Baxter, Variance reduction techniques for
        gradient estimates in reinforcement learning, JMLR 5 (2004).
+    .. [3] S. Mohamed, M. Rosca, M. Figurnov and A. Mnih, Monte Carlo gradient estimation in
+       machine learning, JMLR 21 (2020), section 6.
+    .. [4] M. Yin and M. Zhou, ARM: augment-REINFORCE-merge gradient for stochastic binary
+       networks, ICLR 2019.
+    .. [5] Z. Dong, A. Mnih and G. Tucker, DisARM: an antithetic gradient estimator for binary
+       latent variables, NeurIPS 2020.
     """
     start = time.perf_counter()
     integrand, args = checked(f, p, args)
@@ -298,9 +309,12 @@ def _with_controls(plan: Plan, controls: tuple[Any, ...], wrt: tuple[str, ...]) 
 
 def _check_sampling(sampling: Sampling, estimator: Estimator, integrand: Integrand) -> None:
     """Refuse what does not go with samples that depend on each other."""
-    if isinstance(sampling, (Independent, Counts)):
+    counted = isinstance(sampling, Counts) and not isinstance(estimator, InPlace)
+    if isinstance(sampling, Independent) or counted:
         return
-    pathwise = isinstance(estimator, Pathwise) and not isinstance(sampling, WithoutReplacement)
+    pathwise = isinstance(estimator, Pathwise) and not isinstance(
+        sampling, (Counts, WithoutReplacement)
+    )
     if not isinstance(estimator, Score) and not pathwise:
         raise ValueError(
             f"estimator={estimator!r} takes no sampling={sampling.word!r}: leave it out"

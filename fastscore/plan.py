@@ -35,9 +35,22 @@ from fastscore.integrand import POLICIES, Integrand
 from fastscore.integrand.arguments import Arguments
 from fastscore.integrand.compiled import compile_direct, compile_f, compile_pointer
 from fastscore.integrand.pointer import c_function
+from fastscore.variance.arm import ArmTerms
 from fastscore.variance.control_variates import Controls
-from fastscore.variance.estimators import Enumerate, Estimator, Exact, Pathwise, Score
+from fastscore.variance.differences import DifferenceTerms
+from fastscore.variance.estimators import (
+    Arm,
+    Disarm,
+    Enumerate,
+    Estimator,
+    Exact,
+    InPlace,
+    Measure,
+    Pathwise,
+    Score,
+)
 from fastscore.variance.local import coordinates_of, enumerated, swept
+from fastscore.variance.measures import MeasureTerms
 from fastscore.variance.pathwise import pathwise_terms
 from fastscore.variance.patterns import cancels, pattern_of
 from fastscore.variance.points import points_of
@@ -139,13 +152,13 @@ class Plan:
     def _called(self, products: int, made: type[CallbackRun] = CallbackRun) -> CallbackRun:
         """f is called from Python."""
         cut, direct, mixture = self._cut, self.integrand.direct, self._mixture
-        source = self._source
+        source, in_place = self._source, self._in_place(blocks.GIVEN)
         draws = 1 if mixture is None else mixture.draws
         problem = Problem(
             source.family, cut, key_of(self.seed), policy=self._policy, products=products,
             direct=blocks.NONE if direct is None else blocks.GIVEN, mixture=mixture,
             stride=batch_stride(blocks_of_batch(cut, draws) * cut.block * draws),
-            weighting=self._weighting(blocks.GIVEN) or self._local or self._in_place(blocks.GIVEN),
+            weighting=self._weighting(blocks.GIVEN) or self._local or in_place,
             points=self._points,
         )  # fmt: skip
         f, _, _ = self._f(source)
@@ -156,6 +169,8 @@ class Plan:
         if isinstance(self.estimator, Pathwise):
             derivative: Any = self.integrand.derivative
             terms = lambda x: derivative(seen(x), *self.args)  # noqa: E731
+        if isinstance(in_place, DifferenceTerms):
+            terms = in_place.called(f)
         run = made(
             problem, f, None if direct is None else lambda x: direct(seen(x), *self.args), terms
         )
@@ -176,6 +191,8 @@ class Plan:
         if isinstance(self.estimator, Pathwise):
             written = self._written(self.integrand.derivative, self.p.d, arguments, source)
             weighting = self._in_place(written.address, written)
+        elif isinstance(self.estimator, InPlace):
+            weighting = self._in_place(blocks.NONE)
         if direct is not None:
             functions.append(self._written(direct, self.p.size, arguments, source))
         problem = Problem(
@@ -239,6 +256,11 @@ class Plan:
         """Terms in place of ``f s``, written at that address."""
         if isinstance(self.estimator, Pathwise):
             return pathwise_terms(self.p, evaluate, kept)
+        if isinstance(self.estimator, Measure):
+            assert self.chosen is not None
+            return MeasureTerms(self.p, self._source.family, self.chosen)
+        if isinstance(self.estimator, Arm | Disarm):
+            return ArmTerms(self.p, self.estimator)
         return None
 
     @cached

@@ -69,8 +69,54 @@ class Pathwise(InPlace):
     word = "pathwise"
 
 
+class Measure(InPlace):
+    """``c (f(x⁺) − f(x⁻))`` of each entry, from ``∂p/∂θ = c (p⁺ − p⁻)`` of its coordinate.
+
+    f may jump.  It is called once or twice more for each entry in ``wrt``.  See [1]_, [2]_.
+
+    References
+    ----------
+    .. [1] G. Ch. Pflug, Optimization of Stochastic Models, Kluwer 1996.
+    .. [2] S. Mohamed, M. Rosca, M. Figurnov and A. Mnih, Monte Carlo gradient estimation in
+       machine learning, JMLR 21 (2020).
+    """
+
+    word = "measure"
+
+
+class Arm(InPlace):
+    """``(f(b̃) − f(b)) (u − ½)`` of zeros and ones b, from the u behind them: see [1]_.
+
+    All coordinates change at once, and f is called once more.
+
+    References
+    ----------
+    .. [1] M. Yin and M. Zhou, ARM: augment-REINFORCE-merge gradient for stochastic binary
+       networks, ICLR 2019.
+    """
+
+    word = "arm"
+
+
+class Disarm(InPlace):
+    """The same given b and b̃, averaged over u, which never hurts: see [1]_, [2]_.
+
+    References
+    ----------
+    .. [1] Z. Dong, A. Mnih and G. Tucker, DisARM: an antithetic gradient estimator for binary
+       latent variables, NeurIPS 2020.
+    .. [2] M. Yin, N. Ho, B. Yan, X. Qian and M. Zhou, Probabilistic best subset selection via
+       gradient-based optimization, arXiv:2006.06448 (as U2G).
+    """
+
+    word = "disarm"
+
+
 #: Estimators by name.
-ESTIMATORS: dict[str, type[Estimator]] = {"score": Score, "exact": Exact, "pathwise": Pathwise}
+ESTIMATORS: dict[str, type[Estimator]] = {
+    "score": Score, "exact": Exact, "pathwise": Pathwise, "measure": Measure, "arm": Arm,
+    "disarm": Disarm,
+}  # fmt: skip
 
 
 def as_estimator(value: Any) -> Estimator:
