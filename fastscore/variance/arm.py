@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastscore.engine import flips
-from fastscore.families import Bernoulli, Family
+from fastscore.families import Bernoulli, Family, Joint, Shared
 from fastscore.variance.differences import DifferenceTerms
 from fastscore.variance.estimators import Disarm, InPlace
 
@@ -24,7 +24,7 @@ class ArmTerms(DifferenceTerms):
     Parameters
     ----------
     p : Family
-        A `Bernoulli`.
+        A `Bernoulli`, or a `Joint` of them, whose parameters may be `Shared`.
     estimator : Arm or Disarm
         Which factors.
 
@@ -35,13 +35,14 @@ class ArmTerms(DifferenceTerms):
     """
 
     def __init__(self, p: Family, estimator: InPlace) -> None:
-        if type(p) is not Bernoulli:
+        parts = _parts(p)
+        if not all(type(part) is Bernoulli for part in parts):
             raise ValueError(
                 f"estimator={estimator.word!r} is for fs.Bernoulli, and p is {p!r}: take 'measure' "
                 "or 'score'"
             )
         kind = flips.DISARM if isinstance(estimator, Disarm) else flips.ARM
-        probs = np.concatenate([p._q, p._p, p._unit])
+        probs = np.hstack([(part._q, part._p, part._unit) for part in parts]).ravel()
         self._d = p.d
         super().__init__(
             flips.contract, (probs, np.array([kind])), terms=1, name="f",
@@ -53,10 +54,17 @@ class ArmTerms(DifferenceTerms):
         """The difference of a NumPy-style f of samples."""
 
         def at(x: np.ndarray, drawn: np.ndarray, values: np.ndarray) -> np.ndarray:
-            other = np.ascontiguousarray(drawn[:, : self._d].view(np.int64))
+            other = np.ascontiguousarray(drawn[:, : self._d]).view(x.dtype)
             return np.asarray(np.asarray(f(other)) - values)[:, None]
 
         return at
+
+
+def _parts(p: Family) -> list[Any]:
+    """What p is made of."""
+    if type(p) is Shared:
+        return _parts(p.inner)
+    return list(p._parts.values()) if type(p) is Joint else [p]
 
 
 __all__ = ["ArmTerms"]

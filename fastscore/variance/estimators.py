@@ -72,7 +72,10 @@ class Pathwise(InPlace):
 class Measure(InPlace):
     """``c (f(x⁺) − f(x⁻))`` of each entry, from ``∂p/∂θ = c (p⁺ − p⁻)`` of its coordinate.
 
-    f may jump.  It is called once or twice more for each entry in ``wrt``.  See [1]_, [2]_.
+    f may jump.  It is called once or twice more for each entry in ``wrt``, and what it makes of
+    other coordinates cancels.  Such a difference has little in common with the score of its own
+    entry, but often much with those of others, which ``baseline="matrix"`` takes off: of a
+    quadratic f of zeros and ones, or counts of a Poisson, all.  See [1]_, [2]_.
 
     References
     ----------
@@ -87,7 +90,7 @@ class Measure(InPlace):
 class Arm(InPlace):
     """``(f(b̃) − f(b)) (u − ½)`` of zeros and ones b, from the u behind them: see [1]_.
 
-    All coordinates change at once, and f is called once more.
+    All coordinates change at once, and f is called once more; a constant in f cancels.
 
     References
     ----------
