@@ -15,7 +15,7 @@ from numba import types
 from numba.extending import register_jitable
 
 from fastscore.engine import stages
-from fastscore.engine.jit import plain, reduction
+from fastscore.engine.jit import plain, reduction, tile_kernel
 from fastscore.engine.memory import (
     as_floats,
     as_integers,
@@ -33,7 +33,7 @@ from fastscore.engine.memory import (
 from fastscore.engine.normals import SCRATCH
 from fastscore.engine.products import NO_PRODUCTS, add_products
 from fastscore.engine.streams import STATE_WORDS, seed_stream
-from fastscore.engine.structured import next_tile, set_points
+from fastscore.engine.structured import next_tile, set_kernels, set_points
 from fastscore.engine.sweeps import add_expected_scores
 from fastscore.engine.terms import (
     COLUMNS,
@@ -71,6 +71,9 @@ FORWARD = types.void(floats, floats, i8, i8, i8, floats)
 INVERSE = types.void(floats, floats, i8, i8, i8, floats, floats)
 #: f(x, out, rows, d, stride, args) and direct(x, out, rows, d, stride, args), jitted.
 INTEGRAND = types.void(floats, floats, i8, i8, i8, integers)
+#: run(table, workspace, reference, block, stop, slot, products): run a block; why it ended early,
+#: or 0.  Called by address, so that each driver need not compile all that a block is made of.
+RUN = i8(integers, floats, f8, i8, integers, floats, floats)
 
 sample_tile = caller(SAMPLE)
 score_tile = caller(SCORE)
@@ -81,16 +84,19 @@ add_weighted_tile = caller(ADD_WEIGHTED)
 forward_tile = caller(FORWARD)
 inverse_tile = caller(INVERSE)
 evaluate_tile = native_caller(INTEGRAND)
+run_at = caller(RUN)
 
 #: The table: addresses of kernels, addresses of data, key of the streams, shapes, policy, the
 #: row of the workspace's columns at which the tile starts, which products to add up, the table of
 #: the proposals (see ``units``), that of weights for each score column (see ``terms``), how many
 #: columns either needs, and the table of the points that samples are made from (see
-#: ``structured``), and which of those columns is the first of the weights.
-TABLE = 26
+#: ``structured``), which of those columns is the first of the weights, what runs a block, and the
+#: addresses of the kernels of words that are not random.
+TABLE = 28
 (SAMPLE_AT, F_AT, ACCUMULATE_AT, FINISH_AT, SCORE_AT, DIRECT_AT, PARAMS_AT, INDEX_AT, ARGS_AT,
  KEY_0, KEY_1, D, STRIDE, TILE, CHUNK, BLOCK, N, SIZE, POLICY, ROW,
- PRODUCTS, MIXTURE_AT, WEIGHTS_AT, MORE, POINTS_AT, TERMS_FIRST) = range(TABLE)  # fmt: skip
+ PRODUCTS, MIXTURE_AT, WEIGHTS_AT, MORE, POINTS_AT, TERMS_FIRST, RUN_AT,
+ STRUCTURED_AT) = range(TABLE)  # fmt: skip
 #: In place of an address: there is no such kernel; Python has put its result there; of a direct
 #: term, that the columns are only those of weighted scores.
 NONE, GIVEN, WEIGHTED = 0, -1, -2
@@ -188,6 +194,7 @@ def start_stream(table, workspace, block):
     """Seed a worker's stream for a block."""
     stream = stream_of(workspace)
     seed_stream(stream, np.uint64(table[KEY_0]), np.uint64(table[KEY_1]), block)
+    set_kernels(stream, table[STRUCTURED_AT])
     if table[POINTS_AT] != NONE and block >= 0:
         set_points(stream, table[POINTS_AT], block, table[BLOCK])
 
@@ -482,7 +489,7 @@ def finish(table, slot):
         )  # fmt: skip
 
 
-@plain
+@tile_kernel(RUN)
 def run_block(table, workspace, reference, block, stop, slot, products):
     """All tiles of one block into its slot and its fold's products, or those before a stop.
 

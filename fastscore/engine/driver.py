@@ -15,6 +15,7 @@ from fastscore.engine.blocks import (
     POLICY,
     RAISE,
     ROW,
+    RUN_AT,
     SCORE_AT,
     STOPPED,
     STRIDE,
@@ -28,7 +29,7 @@ from fastscore.engine.blocks import (
     forward_tile,
     inverse_tile,
     log_probs_tile,
-    run_block,
+    run_at,
     sample,
     score_tile,
     start_stream,
@@ -38,7 +39,7 @@ from fastscore.engine.jit import Entry, entry, plain
 from fastscore.engine.memory import as_floats, as_integers, pointer, take_next
 from fastscore.engine.units.absorb import absorb_draw, absorb_units, clear_units
 from fastscore.engine.units.block import clear_slot
-from fastscore.engine.units.layout import DRAWS, RUN_AT, run_units_block
+from fastscore.engine.units.layout import DRAWS
 from fastscore.engine.units.levels import align, rescale
 from fastscore.engine.units.propose import propose
 
@@ -67,11 +68,8 @@ def _check(table, slot, status, block, flags):
 
 @plain
 def _run_block(table, workspace, reference, block, stop, slot, products):
-    if table[MIXTURE_AT] != NONE:
-        run = as_integers(table[MIXTURE_AT])[RUN_AT]
-        arguments = pointer(table), workspace, reference, block, pointer(stop), slot, products
-        return run_units_block(run, arguments)
-    return run_block(table, workspace, reference, block, stop, slot, products)
+    arguments = table, workspace, reference, block, stop, slot, products
+    return run_at(table[RUN_AT], arguments)
 
 
 @plain
@@ -118,15 +116,23 @@ def _run(table, reference, first, last, stop, flags, workspaces, slots, statuses
             while i < count:
                 slot = pointer(slots[i])  # there are no products: it stands in for them
                 statuses[i] = _run_block(
-                    table, pointer(workspaces[worker]), reference, begin + i, stop, slot, slot
+                    pointer(table),
+                    pointer(workspaces[worker]),
+                    reference,
+                    begin + i,
+                    pointer(stop),
+                    slot,
+                    slot,
                 )
                 i = take_next(pointer(counter))
         good = 0
-        while good < count and _check(table, slots[good], statuses[good], begin + good, flags):
-            _align(table, sums[(begin + good) % folds], slots[good])
+        while good < count and _check(
+            pointer(table), slots[good], statuses[good], begin + good, flags
+        ):
+            _align(pointer(table), sums[(begin + good) % folds], slots[good])
             good += 1
         for i in range(good):  # now that the folds are at their highest
-            _align(table, sums[(begin + i) % folds], slots[i])
+            _align(pointer(table), sums[(begin + i) % folds], slots[i])
         shares = workers if width * good > _WORTH_SHARING else 1
         for share in prange(shares):
             for i in range(good):
@@ -159,12 +165,12 @@ def _run_folds(table, reference, first, last, folds, stop, flags, workspaces, sl
             flags[fold, MERGED] = last
             for block in range(first + (fold - first) % count, last, count):
                 status = _run_block(
-                    table, pointer(workspaces[worker]), reference, block, stop,
+                    pointer(table), pointer(workspaces[worker]), reference, block, pointer(stop),
                     pointer(slots[worker]), pointer(products[fold]),
                 )  # fmt: skip
-                if not _check(table, slots[worker], status, block, flags[fold]):
+                if not _check(pointer(table), slots[worker], status, block, flags[fold]):
                     break
-                _align(table, sums[fold], slots[worker])
+                _align(pointer(table), sums[fold], slots[worker])
                 _add(sums[fold], slots[worker], 0, sums.shape[1])
                 if status != 0:
                     break
@@ -193,6 +199,7 @@ def inverse(address, params, tile, rows, d, stride, log_det):
 @entry
 def merge(table, rows, first, last, sums, flags):
     """Add the rows of blocks ``first`` to ``last``, computed apart, to their folds."""
+    table = pointer(table)
     for block in range(first, last):
         _align(table, sums[block % sums.shape[0]], rows[block % rows.shape[0]])
         _add(sums[block % sums.shape[0]], rows[block % rows.shape[0]], 0, sums.shape[1])
@@ -202,6 +209,7 @@ def merge(table, rows, first, last, sums, flags):
 @entry
 def pilot(table, workspace, rows, stop):
     """f of a few samples from a stream of their own, that of block -1."""
+    table, stop = pointer(table), pointer(stop)
     base = pointer(workspace)
     start_stream(table, base, -1)
     sample(table, base, rows)
@@ -218,6 +226,7 @@ def draw(table, workspace, block, begin):
 
     The last tile may write up to 15 rows beyond it.
     """
+    table = pointer(table)
     base = pointer(workspace)
     start_stream(table, base, block)
     first, last = bounds(table, block)
@@ -229,6 +238,7 @@ def draw(table, workspace, block, begin):
 @entry
 def evaluate_given(table, workspace, rows, stop, flags):
     """f of a tile that Python has filled."""
+    table, stop = pointer(table), pointer(stop)
     _, status = evaluate(table, pointer(workspace), rows, stop)
     flags[STATUS] = status
 
@@ -236,6 +246,7 @@ def evaluate_given(table, workspace, rows, stop, flags):
 @entry
 def values_of_blocks(table, workspace, first, last, stop, flags, out):
     """f of all samples of some blocks, without their sums; those not reached stay as they are."""
+    table, stop = pointer(table), pointer(stop)
     base = pointer(workspace)
     for block in range(first, last):
         start_stream(table, base, block)
@@ -261,6 +272,7 @@ def write_terms(address, tile, out, rows, d, stride, args):
 @entry
 def absorb(table, workspace, reference, block, begin, flags, slot, sums, products):
     """Add one block whose f, and direct term, Python has put into the workspace's columns."""
+    table = pointer(table)
     base = pointer(workspace)
     slot[:] = 0.0
     first, last = bounds(table, block)
@@ -278,6 +290,7 @@ def absorb(table, workspace, reference, block, begin, flags, slot, sums, product
 @entry
 def draw_units(table, workspace, block, begin):
     """The same for the units of a block: tile by tile, in each draw by draw."""
+    table = pointer(table)
     base, mixture = pointer(workspace), as_integers(table[MIXTURE_AT])
     start_stream(table, base, block)
     first, last = bounds(table, block)
@@ -292,6 +305,7 @@ def draw_units(table, workspace, block, begin):
 @entry
 def absorb_block_of_units(table, workspace, reference, block, begin, flags, slot, sums, products):
     """The same as `absorb`, for the units of a block."""
+    table = pointer(table)
     base, mixture, fold = pointer(workspace), as_integers(table[MIXTURE_AT]), block % sums.shape[0]
     clear_slot(table, pointer(slot))
     first, last = bounds(table, block)
@@ -311,6 +325,7 @@ def absorb_block_of_units(table, workspace, reference, block, begin, flags, slot
 @entry
 def level(table, sums):
     """Bring the sums of all folds to one level."""
+    table = pointer(table)
     for fold in range(1, sums.shape[0]):
         _align(table, sums[0], sums[fold])
     for fold in range(1, sums.shape[0]):
@@ -320,6 +335,7 @@ def level(table, sums):
 @entry
 def level_to_zero(table, sums):
     """Bring them to that of the weights themselves, which then may over- or underflow."""
+    table = pointer(table)
     for fold in range(sums.shape[0]):
         rescale(table, pointer(sums[fold]), 0.0)
 
@@ -327,6 +343,7 @@ def level_to_zero(table, sums):
 @entry
 def scores(table, params, index, x, rows, out):
     """Score columns of a tile."""
+    table = pointer(table)
     out[:] = 0.0
     score_tile(
         table[SCORE_AT],

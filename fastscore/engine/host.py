@@ -80,6 +80,7 @@ def warm_up() -> None:
     flags, sums = np.zeros(driver.FLAGS, np.int64), np.zeros((1, blocks.HEADER))
     for run in (driver.run_serial, *([driver.run_parallel] if prange_is_safe() else [])):
         run(table, 0.0, 0, 0, one, flags, aligned(1, 1), aligned(1, 1), one, sums)
+    assert blocks.run_block.address
     driver.merge(table, aligned(1, 1), 0, 0, sums, flags)
 
 

@@ -14,14 +14,20 @@ from __future__ import annotations
 
 import math
 
-from fastscore.engine.jit import elementwise, inlined, plain
+from numba import types
+
+from fastscore.engine.jit import elementwise, inlined, plain, tile_kernel
 from fastscore.engine.memory import (
     as_shorts,
     as_words,
+    f8,
     far_words,
+    floats,
+    i8,
     offset,
     trailing_zeros,
     vector,
+    words,
 )
 from fastscore.engine.vecmath import float_bits, log_inside, one_and_fraction
 
@@ -168,4 +174,10 @@ def quantiles(words, scratch, out, count, loc, scale):
         _spread(values, offset(places, start), length, out)
 
 
-__all__ = ["quantiles"]
+@tile_kernel(types.void(words, floats, floats, i8, f8, f8))
+def invert(words, scratch, out, count, loc, scale):
+    """The same, called by address."""
+    quantiles(words, scratch, out, count, loc, scale)
+
+
+__all__ = ["invert", "quantiles"]

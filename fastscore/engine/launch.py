@@ -14,12 +14,13 @@ from itertools import pairwise
 import numpy as np
 
 from fastscore.engine import driver, host
-from fastscore.engine.blocks import CHUNK, LEVEL
+from fastscore.engine.blocks import CHUNK, LEVEL, RUN_AT, run_block
 from fastscore.engine.host import ROUND
 from fastscore.engine.jit import Entry
 from fastscore.engine.memory import aligned
 from fastscore.engine.problem import Problem
 from fastscore.engine.run import Run
+from fastscore.engine.units.block import run_units
 from fastscore.engine.units.layout import NO_LEVEL
 
 #: Seconds of work below which threads cost more than they bring.
@@ -92,6 +93,7 @@ class CompiledRun(Run):
 
     def _driver(self) -> Callable[[int, int], None]:
         problem = self.problem
+        _take_kernel(problem)
         if self.workers > 1 and not self.parallel:
             return self._python_threads()
         run = driver.run_parallel if self.parallel else driver.run_serial
@@ -155,6 +157,7 @@ class FoldsRun(CompiledRun):
 
     def _driver(self) -> Callable[[int, int], None]:
         folds, workers = self.problem.cut.folds, self.workers
+        _take_kernel(self.problem)
         flags = np.zeros((folds, driver.FLAGS), np.int64)
         slots = aligned(workers, self.problem.slot)
 
@@ -181,6 +184,12 @@ class FoldsRun(CompiledRun):
             self.flags[:] = flags[0] if at is None else failed[at]
 
         return work
+
+
+def _take_kernel(problem: Problem) -> None:
+    """What runs a block: not before now, as a run of Python's f or of values alone needs none."""
+    kernel = run_block if problem.mixture is None else run_units
+    problem.table[RUN_AT] = kernel.address
 
 
 def _pilot_rows(problem: Problem) -> int:

@@ -5,11 +5,10 @@ That makes two normals of two words: of structured words inversion makes one of 
 
 from __future__ import annotations
 
-from fastscore.engine.inverse_normal import quantiles
 from fastscore.engine.jit import elementwise
 from fastscore.engine.memory import as_words, offset, vector
 from fastscore.engine.streams import fill_words
-from fastscore.engine.structured import RANDOM, kind_of
+from fastscore.engine.structured import RANDOM, invert_structured, kind_of
 from fastscore.engine.vecmath import quarter_turns, radius
 
 #: Normals are made in runs of this length, so that words and radii stay in L1.
@@ -33,7 +32,9 @@ def normals(stream, scratch, out, count, loc, scale):
         half = length // 2
         fill_words(stream, words, length)
         if kind_of(stream) != RANDOM:
-            quantiles(words, offset(scratch, CHUNK), offset(out, start), length, loc, scale)
+            invert_structured(
+                stream, words, offset(scratch, CHUNK), offset(out, start), length, loc, scale
+            )
             continue
         _radii(vector(words, half), vector(offset(scratch, CHUNK), half), half)
         _angles(

@@ -11,8 +11,9 @@ from fastscore.engine import blocks
 from fastscore.engine.memory import aligned
 from fastscore.engine.products import NO_PRODUCTS, empty_products, panel_doubles
 from fastscore.engine.scheme import Scheme
+from fastscore.engine.structured import kernels
 from fastscore.engine.tiles import Tiling, stride_of
-from fastscore.engine.units.layout import IMPORTANCE
+from fastscore.engine.units.layout import IMPORTANCE, STRATIFIED
 
 if TYPE_CHECKING:
     from fastscore.engine.gradient_terms import GradientTerms
@@ -116,6 +117,8 @@ class Problem:
                 self._more,
                 blocks.NONE if points is None else points.ctypes.data,
                 self._terms_first,
+                blocks.NONE,
+                kernels().ctypes.data if self._structured else blocks.NONE,
             ],
             dtype=np.int64,
         )
@@ -130,6 +133,12 @@ class Problem:
     def draws(self) -> int:
         """Samples of what the cut counts."""
         return 1 if self.mixture is None else self.mixture.draws
+
+    @property
+    def _structured(self) -> bool:
+        """Whether samples are made from words that are not random."""
+        stratified = self.mixture is not None and self.mixture.pattern == STRATIFIED
+        return stratified or self.points is not None
 
     @property
     def _columns(self) -> int:

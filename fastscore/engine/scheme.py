@@ -13,7 +13,6 @@ from fastscore.cached import cached
 from fastscore.engine.control_functions import NO_FUNCTIONS, ControlFunctions
 from fastscore.engine.tiles import Tiling, unit_tiling
 from fastscore.engine.units import layout
-from fastscore.engine.units.block import run_units
 from fastscore.engine.units.patterns import orthogonal_columns
 
 
@@ -146,7 +145,6 @@ class Scheme(ABC):
             layout.ADD_AT: self._adding,
             layout.DETAILS: self.details,
             layout.TERMS_TAIL: self.terms_tail,
-            layout.RUN_AT: run_units.address,
             layout.PATTERN: self.pattern,
             layout.STORE: self.pattern_columns,
             layout.FUNCTIONS: len(functions),

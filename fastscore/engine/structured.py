@@ -2,13 +2,15 @@
 
 A sampler that makes each value from one word, and no value from two, is fed with them in place of
 random ones: coordinate by coordinate, each in as many calls of `fill_words` as it likes.  Behind
-its generator a stream's state therefore says what words it gives, and where they have come to.
+its generator a stream's state therefore says what words it gives, and where they have come to; and
+where the kernels are that make them, so that runs of random words compile none of it.
 Every word is uniform by itself; what they are together only a structure in the words' *top* bits
 shows, so that a value must be a smooth function of its word read as a fraction.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,11 +18,13 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from fastscore.engine.jit import elementwise, plain
+from fastscore.engine.inverse_normal import invert
+from fastscore.engine.jit import elementwise, plain, tile_kernel
 from fastscore.engine.memory import (
     as_integers,
     as_words,
     broadcast,
+    caller,
     counted_loop,
     i8,
     offset,
@@ -37,9 +41,16 @@ _CONTROL = 4 * LANES
 RANDOM, POINTS, STRATA = range(3)
 #: Which of them are given; the coordinate, the place in its column and the rows of this; the number
 #: of the first point, or of the draw; where a table is, how far its coordinates are apart, and how
-#: many bits choose a stratum.
-CONTROL_WORDS = 8
-_KIND, _COLUMN, _PLACE, _ROWS, _FIRST, _TABLE_AT, _APART, _BITS = range(CONTROL_WORDS)
+#: many bits choose a stratum; where `kernels` are.  Two whole cache lines.
+CONTROL_WORDS = 16
+_KIND, _COLUMN, _PLACE, _ROWS, _FIRST, _TABLE_AT, _APART, _BITS, _KERNELS_AT = range(9)
+
+#: fill(stream, words, count): write structured words, of strata over as many random ones.
+FILL = types.void(words, words, i8)
+_KERNELS = 2
+_FILL, _INVERT = range(_KERNELS)
+_fill_by = caller(FILL)
+_invert_by = caller(invert.signature)
 
 #: A table of points: replicates, words of one of them, words of a coordinate; then of each
 #: coordinate of each replicate the shift, the direction numbers and a zero.
@@ -72,6 +83,31 @@ def set_random(stream):
     control = _control(stream)
     control[_KIND] = RANDOM
     control[_FIRST] = control[_ROWS] = 0
+
+
+@cache
+def kernels() -> np.ndarray:
+    """Addresses of what only structured words ask for."""
+    return np.array([fill.address, invert.address])
+
+
+@plain
+def set_kernels(stream, at):
+    """Say where the addresses of `kernels` are, before words that are not random."""
+    _control(stream)[_KERNELS_AT] = at
+
+
+@plain
+def fill_structured(stream, out, count):
+    """Write ``count`` words of one coordinate; of strata over as many random ones."""
+    _fill_by(as_integers(_control(stream)[_KERNELS_AT])[_FILL], (stream, out, count))
+
+
+@plain
+def invert_structured(stream, words, scratch, out, count, loc, scale):
+    """Normals, each of one word, see `inverse_normal.quantiles`."""
+    address = as_integers(_control(stream)[_KERNELS_AT])[_INVERT]
+    _invert_by(address, (words, scratch, out, count, loc, scale))
 
 
 @plain
@@ -110,9 +146,9 @@ def next_tile(stream, rows):
     control[_ROWS] = rows
 
 
-@plain
-def fill_structured(stream, out, count):
-    """Write ``count`` words of one coordinate; of strata over as many random ones."""
+@tile_kernel(FILL)
+def fill(stream, out, count):
+    """The kernel of `fill_structured`."""
     control = _control(stream)
     place = control[_PLACE]
     table = as_words(control[_TABLE_AT] + 8 * control[_COLUMN] * control[_APART])

@@ -10,14 +10,15 @@ from fastscore.engine.inverse_normal import quantiles
 from fastscore.engine.memory import pointer
 from fastscore.engine.sobol import _directions, scrambled_points
 from fastscore.engine.streams import STATE_WORDS, fill_words, seed_stream
-from fastscore.engine.structured import next_tile, set_points, set_strata
+from fastscore.engine.structured import kernels, next_tile, set_kernels, set_points, set_strata
 
 
 @njit
-def words_of_points(table_at, block, size, tile, chunk, d):
+def words_of_points(kernels_at, table_at, block, size, tile, chunk, d):
     """Words (d, size) of a block, in tiles and chunks."""
     state, out = np.empty(STATE_WORDS, np.uint64), np.empty((d, size), np.uint64)
     seed_stream(pointer(state), np.uint64(1), np.uint64(2), block)
+    set_kernels(pointer(state), kernels_at)
     set_points(pointer(state), table_at, block, size)
     for start in range(0, size, tile):
         next_tile(pointer(state), tile)
@@ -39,16 +40,19 @@ def test_unscrambled_words_are_scipys_points(bits, tile, chunk):
     d, n = 40, 2**bits
     table = unscrambled(d, bits)
     expected = qmc.Sobol(d, scramble=False).random(n).T
-    found = words_of_points(table.ctypes.data, 0, n, tile, chunk, d)
+    found = words_of_points(kernels().ctypes.data, table.ctypes.data, 0, n, tile, chunk, d)
     np.testing.assert_array_equal(found / 2.0**64, expected)
 
 
 def test_blocks_belong_to_replicates_in_turn():
     d, bits, size = 3, 7, 32
     table = scrambled_points(d, 2**bits, 4, 5)
-    whole = [words_of_points(table.ctypes.data, r, 2**bits, 64, 32, d) for r in range(4)]
+    whole = [
+        words_of_points(kernels().ctypes.data, table.ctypes.data, r, 2**bits, 64, 32, d)
+        for r in range(4)
+    ]
     for block in range(16):
-        found = words_of_points(table.ctypes.data, block, size, 16, 16, d)
+        found = words_of_points(kernels().ctypes.data, table.ctypes.data, block, size, 16, 16, d)
         start = block // 4 * size
         np.testing.assert_array_equal(found, whole[block % 4][:, start : start + size])
 
@@ -58,7 +62,10 @@ def test_scrambled_points_are_a_net():
     first two coordinates every rectangle."""
     d, bits = 5, 8
     table = scrambled_points(d, 2**bits, 8, 3)
-    all_words = [words_of_points(table.ctypes.data, r, 2**bits, 256, 256, d) for r in range(8)]
+    all_words = [
+        words_of_points(kernels().ctypes.data, table.ctypes.data, r, 2**bits, 256, 256, d)
+        for r in range(8)
+    ]
     assert len({words.tobytes() for words in all_words}) == 8
     for words in all_words:
         for column in words:
@@ -73,7 +80,10 @@ def test_each_point_is_uniform():
     firsts = []
     for seed in range(250):
         table = scrambled_points(2, 16, 8, seed)
-        words = [words_of_points(table.ctypes.data, r, 16, 16, 16, 2) for r in range(8)]
+        words = [
+            words_of_points(kernels().ctypes.data, table.ctypes.data, r, 16, 16, 16, 2)
+            for r in range(8)
+        ]
         firsts += [own[:, 5] for own in words]
     found = np.array(firsts)  # (2000, 2)
     for shift in (59, 40, 12):
@@ -83,12 +93,13 @@ def test_each_point_is_uniform():
 
 
 @njit
-def words_of_strata(keys, bits, rows, seed):
+def words_of_strata(kernels_at, keys, bits, rows, seed):
     """Words (draws, d, rows) of sets of ``2**bits`` draws."""
     d, stride = keys.shape
     state = np.empty(STATE_WORDS, np.uint64)
     out = np.empty((1 << bits, d, stride), np.uint64)
     seed_stream(pointer(state), np.uint64(seed), np.uint64(2), 0)
+    set_kernels(pointer(state), kernels_at)
     for draw in range(1 << bits):
         set_strata(pointer(state), keys.ctypes.data, stride, bits, draw, rows)
         for k in range(d):
@@ -102,7 +113,7 @@ def test_strata(bits):
     """Each draw of a set lies in a stratum of its own, in every coordinate; and anywhere in it."""
     d, rows, m = 3, 1000, 2**bits
     keys = np.random.default_rng(bits).integers(0, 2**64, (d, 1008), dtype=np.uint64)
-    words = words_of_strata(keys, bits, rows, 7)
+    words = words_of_strata(kernels().ctypes.data, keys, bits, rows, 7)
     strata = (words >> np.uint64(64 - bits)).astype(int)
     np.testing.assert_array_equal(
         np.sort(strata, axis=0), np.broadcast_to(np.arange(m)[:, None, None], strata.shape)

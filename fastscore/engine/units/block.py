@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from fastscore.engine.blocks import (
     LEVEL,
+    RUN,
     TILE,
     bounds,
     evaluate,
@@ -22,12 +23,12 @@ from fastscore.engine.blocks import (
 )
 from fastscore.engine.jit import plain, tile_kernel
 from fastscore.engine.units.absorb import absorb_draw, absorb_units, clear_units
-from fastscore.engine.units.layout import DRAWS, NO_LEVEL, RUN_UNITS, SLOT, mixture_of
+from fastscore.engine.units.layout import DRAWS, NO_LEVEL, SLOT, mixture_of
 from fastscore.engine.units.mirrored import are_mirrored, run_pairs
 from fastscore.engine.units.propose import fill_weightless, propose
 
 
-@tile_kernel(RUN_UNITS)
+@tile_kernel(RUN)
 def run_units(table, workspace, reference, block, stop, slot, products):
     """All units of one block into its slot, or those complete before a stop.
 

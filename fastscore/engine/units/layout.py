@@ -22,10 +22,8 @@ from fastscore.engine.jit import plain
 from fastscore.engine.memory import (
     as_integers,
     caller,
-    f8,
     floats,
     i8,
-    integers,
     offset,
 )
 
@@ -33,10 +31,6 @@ from fastscore.engine.memory import (
 #: ``own``, from ``count`` columns of log q, one of log p, and one to work in (see ``heuristics``).
 WEIGH = types.void(floats, floats, i8, i8, i8, i8, floats)
 weigh_tile = caller(WEIGH)
-#: run(table, workspace, reference, block, stop, slot, products): run a block of units; why it ended
-#: early, or 0.  Called by address, so that only runs with proposals compile it.
-RUN_UNITS = i8(integers, floats, f8, i8, integers, floats, floats)
-run_units_block = caller(RUN_UNITS)
 
 #: The mixture's table: draws of a unit and whose they are; whether instead each sample draws its
 #: proposal, and by which alias table; samplers and parameters by proposal, and their number;
@@ -44,17 +38,16 @@ run_units_block = caller(RUN_UNITS)
 #: parts for which sums are kept apart; control columns, whether the weight is one more; doubles of
 #: a slot; where the largest log-weights are kept, and how many; the family's kernel that adds
 #: weighted scores to the units, if it has one; whether sums of scores are kept apart too; how many
-#: of the units' largest terms are kept, behind the weights; what runs a block; the score
-#: entries that terms are made of, and their number; the pattern of a unit's draws, columns that it
-#: needs, and the centre and spread of the Gaussian or symmetric family; the control functions, how
-#: many of them, the last ones, are multiplied by scores, their means and the gradients of these;
-#: whether the units' values are a control column too; of pairs the family's kernel of five sums,
-#: if they may be summed by it, and which score entries are odd.
-MIXTURE = 35
+#: of the units' largest terms are kept, behind the weights; the score entries that terms are made
+#: of, and their number; the pattern of a unit's draws, columns that it needs, and the centre and
+#: spread of the Gaussian or symmetric family; the control functions, how many of them, the last
+#: ones, are multiplied by scores, their means and the gradients of these; whether the units' values
+#: are a control column too; of pairs the family's kernel of five sums, if they may be summed by it,
+#: and which score entries are odd.
+MIXTURE = 34
 (DRAWS, DRAWS_AT, RANDOM, ALIAS_AT, SAMPLERS_AT, PACKED_AT, PROPOSALS, GROUPS, GROUPS_AT,
  WEIGH_AT, OPTIONS_AT, PARTS, CONTROLS, TARGET, SLOT, TAIL_AT, TAIL, ADD_AT,
- DETAILS, TERMS_TAIL, RUN_AT, CHOSEN_AT, CHOSEN,
- PATTERN, STORE, CENTRE_AT, SPREAD_AT,
+ DETAILS, TERMS_TAIL, CHOSEN_AT, CHOSEN, PATTERN, STORE, CENTRE_AT, SPREAD_AT,
  FUNCTIONS, FUNCTIONS_AT, BY_SCORE, MEANS_AT, GRADIENTS_AT, VALUE_ROW,
  ACCUMULATE_PAIR_AT, IS_ODD_AT) = range(MIXTURE)  # fmt: skip
 #: Patterns of a unit's draws: those of proposals, weighted; or of p itself, independent, a sample
