@@ -1,0 +1,48 @@
+"""Where f's derivative is given: do pathwise and score estimates agree?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastscore.audit.findings import Finding
+from fastscore.audit.statistics import critical, standardized
+from fastscore.audit.subject import Subject
+from fastscore.estimate import Estimate
+
+
+def check_path(subject: Subject, estimate: Estimate) -> list[Finding]:
+    """Both estimate the same gradient, from samples of their own; nothing if none is given."""
+    if subject.integrand.derivative is None:
+        return []
+    try:
+        path = subject.estimate(estimate.n, estimator="pathwise", rng=subject.seed + 1)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        return [Finding("derivative", "note", f"not compared: {error}")]
+    error = np.hypot(path.flat_stderr, estimate.flat_stderr)
+    z = np.abs(standardized(path.flat - estimate.flat, error))
+    worst, limit = int(np.argmax(z)), critical(len(z))
+    numbers = {"z": z, "limit": limit, "worst": subject.labels[worst]}
+    if z[worst] > limit:
+        return [
+            Finding(
+                "derivative",
+                "failure",
+                f"pathwise and score disagree: {path.flat[worst]:.4g} ± "
+                f"{path.flat_stderr[worst]:.2g} and {estimate.flat[worst]:.4g} ± "
+                f"{estimate.flat_stderr[worst]:.2g} by {subject.labels[worst]}. Either the "
+                "derivative is wrong, or f jumps: take estimator='score'",
+                numbers,
+            )  # fmt: skip
+        ]
+    return [
+        Finding(
+            "derivative",
+            "ok",
+            f"pathwise and score agree on {len(z)} entries: at most {z.max():.1f} standard errors "
+            "apart",
+            numbers,
+        )  # fmt: skip
+    ]
+
+
+__all__ = ["check_path"]
