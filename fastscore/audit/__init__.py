@@ -109,25 +109,25 @@ def audit(
         size = n or int(np.clip(subject.affordable(_ESTIMATE), _LEAST, subject.most))
         x, scores = subject.sample(min(size, subject.most))
         values = subject.values(x)
+        pure = check_deterministic(subject, x, values)
     except Exception as error:
         return made([_raised(error)], 0, subject)
-    checks = [check_finite(subject, x, values), check_deterministic(subject, x, values)]
     good = np.isfinite(values)
-    checks += [check_scores(subject, x, scores)]
-    if good.sum() < 2:
+    checks = [check_finite(subject, x, values), pure, check_scores(subject, x, scores)]
+    if good.sum() < 2 or pure.level != "ok":
         return made(checks, 0, subject)
+    tails = check_tails(subject, values, scores)
     moved = moves(subject, _MOVES, len(x))
     checks += [check_support(subject, moved), check_differences(subject, moved)]
-    direct = check_direct(subject)
-    checks += [] if direct is None else [direct]
-    checks += [check_tails(subject, values, scores)]
+    checks += [*check_direct(subject), tails]
     smooth = check_smooth(subject, x, values, _SEGMENTS)
-    checks += [smooth]
     subject.estimate(min(16, size))  # loads what the run that is timed needs
     estimate = subject.estimate(size)
-    checks += check_path(subject, estimate)
-    checks += [check_baselines(subject, estimate)]
-    case = Case(subject, values[good], scores[good], moved, smooth.level == "ok", estimate)
+    checks += [smooth, *check_path(subject, estimate), check_baselines(subject, estimate)]
+    case = Case(
+        subject, values[good], scores[good], moved, smooth=smooth.level == "ok",
+        measured=tails.level in ("ok", "note"),
+    )  # fmt: skip
     return made(
         checks, size, subject, advice=alternatives(case),
         sizes=sizes(estimate, estimate.seconds / size),

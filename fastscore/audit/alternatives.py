@@ -13,10 +13,9 @@ from fastscore.audit.statistics import critical, mean_and_error, standardized
 from fastscore.audit.subject import Subject
 from fastscore.engine.draw import draw_samples
 from fastscore.engine.enumeration import MOST_OUTCOMES
-from fastscore.estimate import Estimate
 
-#: Gains in variance that are worth a line.
-_WORTH = 1.2
+#: Gains in variance that are worth a line, and those that leave nothing.
+_WORTH, _NOTHING = 1.2, 1e6
 #: A share of samples with anything but f's usual value that is rare, and too few of these.
 _RARE, _FEW = 0.01, 100
 #: Samples for each entry that a regression on all of them takes, and entries at most.
@@ -32,14 +31,14 @@ class Case:
     ----------
     subject : Subject
         f and p.
-    x, f, scores : ndarray
-        Samples, f there, which is finite, and scores.
+    f, scores : ndarray
+        At samples where f is finite.
     moves : Moves
         Of the parameters.
     smooth : bool
         Whether f has a derivative that counts.
-    estimate : Estimate
-        As it is.
+    measured : bool
+        Whether variances can be compared: there is one.
     """
 
     subject: Subject
@@ -47,16 +46,14 @@ class Case:
     scores: np.ndarray
     moves: Moves
     smooth: bool
-    estimate: Estimate
+    measured: bool
 
 
 def alternatives(case: Case) -> tuple[Finding, ...]:
     """Those that would do better, the best first."""
-    found = [
-        finding
-        for one in (_rare, _enumerate, _pathwise, _antithetic, _matrix)
-        for finding in one(case)
-    ]
+    found = [*_rare(case), *_enumerate(case)]
+    if case.measured and not any(finding.level == "warning" for finding in found):
+        found += [finding for one in (_pathwise, _antithetic, _matrix) for finding in one(case)]
     return tuple(sorted(found, key=lambda finding: -finding.numbers.get("gain", np.inf)))
 
 
@@ -108,7 +105,7 @@ def _pathwise(case: Case) -> Iterator[Finding]:
         case.subject.p.path  # noqa: B018
     except ValueError:
         return
-    gains, off, error = [], [], []
+    ratios, off, error = [], [], []
     for move in case.moves.along:
         good = np.isfinite(case.moves.f + move.path + move.difference)
         f, s = case.moves.f[good], move.score[good]
@@ -117,12 +114,12 @@ def _pathwise(case: Case) -> Iterator[Finding]:
         mean, stderr = mean_and_error(move.path[good] - (f - f.mean()) * s)
         off.append(mean)
         error.append(stderr)
-        gains.append(own / path if path > 1e-12 * own else np.inf)
+        ratios.append(path / own if own > 0 else 1.0)
     z = np.abs(standardized(np.array(off), np.array(error)))
-    gain = float(np.median(gains))
+    gain = _gain(np.array(ratios))
     if z.max() > critical(len(z)) or gain < _WORTH:
         return
-    numbers = {"gain": gain, "gains": np.array(gains), "z": z}
+    numbers = {"gain": gain, "ratios": np.array(ratios), "z": z}
     given = case.subject.integrand.derivative is not None
     what = "f's derivative is given, and" if given else "f does not jump, and given its derivative"
     how = "estimator='pathwise'" if given else (
@@ -151,16 +148,16 @@ def _antithetic(case: Case) -> Iterator[Finding]:
     terms = [(f - centre) * scores for f, (_, scores) in zip(values, sides, strict=True)]
     alone = _left(terms[0], sides[0][1])
     paired = _left((terms[0] + terms[1]) / 2, (sides[0][1] + sides[1][1]) / 2) * 2
-    gains = np.divide(alone, paired, out=np.full_like(alone, np.inf), where=paired > 1e-12 * alone)
-    gain = float(np.exp(np.mean(np.log(gains))))
+    ratios = np.divide(paired, alone, out=np.ones_like(alone), where=alone > 0)
+    gain = _gain(ratios)
     if gain < _WORTH:
         return
-    worse = int((gains < 1 / _WORTH).sum())
-    hurts = f", but {1 / gains.min():.2g} times as large for {worse} entries" if worse else ""
+    worse = int((ratios > _WORTH).sum())
+    hurts = f", but {ratios.max():.2g} times as large for {worse} entries" if worse else ""
     yield Finding(
         "antithetic", "note",
         f"use sampling='antithetic': for as many evaluations of f the variance would be "
-        f"{_part(gain)} (mean of entries){hurts}", {"gain": gain, "gains": gains},
+        f"{_part(gain)} (mean over entries){hurts}", {"gain": gain, "ratios": ratios},
     )  # fmt: skip
 
 
@@ -172,17 +169,21 @@ def _matrix(case: Case) -> Iterator[Finding]:
         return
     f, scores = f[:n], scores[:n]
     terms = (f - f.mean())[:, None] * scores
-    fitted = terms - scores @ np.linalg.lstsq(scores, terms, rcond=None)[0]
-    left = fitted.var(axis=0) * n / (n - entries)
+    # By normal equations, of which there are few; collinear entries do no harm.
+    squares, products = (
+        np.einsum("np,nq->pq", scores, of, optimize=True) for of in (scores, terms)
+    )
+    fitted = scores @ (np.linalg.pinv(squares, hermitian=True) @ products)
+    left = (terms - fitted).var(axis=0) * n / (n - entries)
     alone = _left(terms, scores)
-    gains = np.divide(alone, left, out=np.full_like(alone, np.inf), where=left > 1e-12 * alone)
-    gain = float(np.median(gains))
+    ratios = np.divide(left, alone, out=np.ones_like(alone), where=alone > 0)
+    gain = _gain(ratios)
     if gain < _WORTH:
         return
     yield Finding(
         "matrix baseline", "note",
         f"use baseline='matrix': regressed on all {entries} entries of the score the variance "
-        f"would be {_part(gain)} (median of entries)", {"gain": gain, "gains": gains},
+        f"would be {_part(gain)} (mean over entries)", {"gain": gain, "ratios": ratios},
     )  # fmt: skip
 
 
@@ -194,10 +195,16 @@ def _left(terms: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return (terms - slope * scores).var(axis=0)
 
 
+def _gain(ratios: np.ndarray) -> float:
+    """By how much variances of all entries fall, on the mean: of those that rise each counts."""
+    mean = float(np.mean(ratios))
+    return 1 / mean if mean > 0 else np.inf
+
+
 def _part(gain: float) -> str:
     """A part of a variance."""
-    if not np.isfinite(gain):
-        return "nothing: 0"
+    if gain > _NOTHING:
+        return "next to nothing"
     return f"1/{gain:.0f}" if gain >= 3 else f"{1 / gain:.0%} of what it is"
 
 

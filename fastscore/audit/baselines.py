@@ -10,7 +10,7 @@ from fastscore.estimate import Estimate
 
 _BASELINES: tuple[str | None, ...] = (None, "mean", "scalar", "optimal")
 #: Ratios of variances that matter: below the first a baseline hurts.
-_HURTS, _GAINS = 0.99, 1.1
+_HURTS, _GAINS = 0.95, 1.1
 #: Logarithms of ratios that are the same for all that matters: then the default is best.
 _SAME = 0.02
 

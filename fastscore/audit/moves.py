@@ -20,7 +20,7 @@ from fastscore.families import Family
 
 #: Steps whose differences are extrapolated, h and 2 h, and one of which no jump is met.
 _STEP, _TINY = 0.1, 1e-6
-#: Parameters near the end of their domain move by less.
+#: Parameters near the end of their domain, or by which densities curve, move by less.
 _SHORTER = (1.0, 0.1, 0.01)
 #: Entries that are moved one by one; of more, so many random directions.
 _ENTRIES, _DIRECTIONS = 40, 8
@@ -28,6 +28,9 @@ _ENTRIES, _DIRECTIONS = 40, 8
 _ROWS, _COMPARED = 20_000, 2000
 #: Fewer samples for each entry tell nothing.
 _LEAST = 200
+#: How far slopes of log-densities over a step may be off the score, of its size, and parameters by
+#: which x alone tells no density may move, of theirs.
+_CURVED, _RELATIVE = 0.1, 0.2
 _CALLS = 6
 
 
@@ -90,7 +93,7 @@ def moves(subject: Subject, share: float, most: int) -> Moves:
     """
     entries, calls = len(subject.chosen), subject.affordable(share) // _CALLS
     single = entries <= _ENTRIES and calls >= _LEAST * entries
-    count = entries if single else _DIRECTIONS
+    count = entries if single else int(np.clip(calls // _LEAST, 1, _DIRECTIONS))
     rows = min(max(calls // count, _LEAST // 2), _ROWS, most)
     x, scores = subject.sample(rows)
     units = np.sqrt(np.mean(scores**2, axis=0))
@@ -100,7 +103,7 @@ def moves(subject: Subject, share: float, most: int) -> Moves:
     directions = np.diag(units) if single else signs * units
     labels = subject.labels if single else [f"random direction {i}" for i in range(count)]
     made = (
-        _move(subject, label, direction, x, scores @ direction)
+        _move(subject, label, direction, x, np.einsum("np,p->n", scores, direction))
         for label, direction in zip(labels, directions, strict=True)
     )
     return Moves(subject.values(x), [move for move in made if move is not None], single)
@@ -115,9 +118,10 @@ def _move(
         step = shorter * _STEP
         try:
             ends = {h: _ends(subject, direction / size, h) for h in (step, 2 * step, _TINY)}
-            break
         except ValueError:  # no such parameters
             continue
+        if _straight(subject.p, ends[2 * step], 2 * step, x[:_COMPARED], along / size):
+            break
     else:
         return None
     short, long, tiny = (_difference(subject, pair, h, len(x)) for h, pair in ends.items())
@@ -129,6 +133,23 @@ def _move(
 
 def _ends(subject: Subject, direction: np.ndarray, h: float) -> tuple[Family, Family]:
     return subject.moved(h * direction), subject.moved(-h * direction)
+
+
+def _straight(
+    p: Family, ends: tuple[Family, Family], h: float, x: np.ndarray, along: np.ndarray
+) -> bool:
+    """Whether densities change nearly in proportion to the step."""
+    above, below = ends
+    if p.underflows:
+        return all(
+            (np.abs(q.parameters[name] - value) <= _RELATIVE * np.abs(value)).all()
+            for q in ends
+            for name, value in p.parameters.items()
+        )
+    with np.errstate(invalid="ignore"):
+        off = (above.log_density(x) - below.log_density(x)) / (2 * h) - along[: len(x)]
+    off = off[np.isfinite(off)]
+    return not off.size or float(np.sqrt(np.mean(off**2))) < _CURVED
 
 
 def _difference(subject: Subject, ends: tuple[Family, Family], h: float, rows: int) -> np.ndarray:

@@ -23,26 +23,18 @@ def check_path(subject: Subject, estimate: Estimate) -> list[Finding]:
     worst, limit = int(np.argmax(z)), critical(len(z))
     numbers = {"z": z, "limit": limit, "worst": subject.labels[worst]}
     if z[worst] > limit:
-        return [
-            Finding(
-                "derivative",
-                "failure",
-                f"pathwise and score disagree: {path.flat[worst]:.4g} ± "
-                f"{path.flat_stderr[worst]:.2g} and {estimate.flat[worst]:.4g} ± "
-                f"{estimate.flat_stderr[worst]:.2g} by {subject.labels[worst]}. Either the "
-                "derivative is wrong, or f jumps: take estimator='score'",
-                numbers,
-            )  # fmt: skip
+        sides = [
+            f"{one.flat[worst]:.4g} ± {one.flat_stderr[worst]:.2g}" for one in (path, estimate)
         ]
-    return [
-        Finding(
-            "derivative",
-            "ok",
-            f"pathwise and score agree on {len(z)} entries: at most {z.max():.1f} standard errors "
-            "apart",
-            numbers,
-        )  # fmt: skip
-    ]
+        text = (
+            f"pathwise and score disagree: {' and '.join(sides)} by {subject.labels[worst]}. Either "
+            "the derivative is wrong, or f jumps: take estimator='score'"
+        )
+        return [Finding("derivative", "failure", text, numbers)]
+    text = (
+        f"pathwise and score agree on {len(z)} entries: at most {z.max():.1f} standard errors apart"
+    )
+    return [Finding("derivative", "ok", text, numbers)]
 
 
 __all__ = ["check_path"]

@@ -53,11 +53,11 @@ def _against_differences(subject: Subject, x: np.ndarray, scores: np.ndarray) ->
     """How far the score is off, relative to its size, where it is most; NaN differences apart."""
     size = np.sqrt(np.mean(scores**2, axis=0))
     largest, label = 0.0, subject.labels[0]
-    density = subject.p.log_density(x)
+    density, values = subject.p.log_density(x), np.abs(subject.entries)
     for j in np.unique(np.linspace(0, len(size) - 1, min(len(size), _ENTRIES)).astype(int)):
         if not size[j]:
             continue
-        h = _STEP / size[j]
+        h = _STEP * min(1 / size[j], 10 * values[j]) if values[j] else _STEP / size[j]
         step = np.zeros(len(size))
         step[j] = h
         try:

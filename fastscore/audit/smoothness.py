@@ -13,6 +13,8 @@ _SEGMENTS, _HALVINGS, _SHORT = 256, 45, 0.1
 _JUMP = 1e-3
 #: Values that a piecewise constant f has at most.
 _FEW = 1000
+#: A share of one and the same value that leaves too few others.
+_USUAL = 0.99
 
 
 def check_smooth(subject: Subject, x: np.ndarray, f: np.ndarray, share: float) -> Finding:
@@ -25,6 +27,12 @@ def check_smooth(subject: Subject, x: np.ndarray, f: np.ndarray, share: float) -
         return Finding(
             "smooth", "note", "samples are discrete: there is no derivative by them", numbers
         )
+    usual = np.unique(finite, return_counts=True)[1].max(initial=0)
+    if usual > _USUAL * len(finite):
+        return Finding(
+            "smooth", "note", f"f is the same at {usual / max(len(finite), 1):.3%} of samples: too "
+            "few to tell where it jumps", numbers,
+        )  # fmt: skip
     count = int(np.clip(subject.affordable(share) // (_HALVINGS + 2), 16, _SEGMENTS))
     count = min(count, len(x) // 2)
     ends = [x[:count].copy(), x[:count].copy()]

@@ -74,6 +74,16 @@ class Subject:
                 found.append(f"{name}[{', '.join(map(str, where))}]")
         return found
 
+    @cached
+    def entries(self) -> np.ndarray:
+        """Values of the chosen entries; of a matrix with ties among its own the largest."""
+        found = []
+        for name in self.wrt:
+            value, count = self.p.parameters[name], self.p.free(name)
+            largest = np.full(count, np.abs(value).max())
+            found.append(value.ravel() if count == value.size else largest)
+        return np.concatenate(found)
+
     @property
     def continuous(self) -> np.ndarray:
         """Which coordinates hold reals, (d,)."""
