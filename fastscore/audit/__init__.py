@@ -121,8 +121,10 @@ def audit(
     checks += [check_support(subject, moved), check_differences(subject, moved)]
     checks += [*check_direct(subject), tails]
     smooth = check_smooth(subject, x, values, _SEGMENTS)
-    subject.estimate(min(16, size))  # loads what the run that is timed needs
     estimate = subject.estimate(size)
+    seconds = estimate.seconds
+    if seconds > 2 * size * subject.cost:  # kernels were compiled, or loaded
+        seconds = min(seconds, subject.estimate(size).seconds)
     checks += [smooth, *check_path(subject, estimate), check_baselines(subject, estimate)]
     case = Case(
         subject, values[good], scores[good], moved, smooth=smooth.level == "ok",
@@ -130,7 +132,7 @@ def audit(
     )  # fmt: skip
     return made(
         checks, size, subject, advice=alternatives(case),
-        sizes=sizes(estimate, estimate.seconds / size),
+        sizes=sizes(estimate, seconds / size),
     )  # fmt: skip
 
 

@@ -11,29 +11,29 @@ from fastscore.audit.sizes import count_of, time_of
 from fastscore.report import plain, table
 
 _MARKS = {"ok": "✓", "note": "·", "warning": "!", "failure": "✗"}
-_ASCII = {"ok": "+", "note": "-", "warning": "!", "failure": "X"}
+#: For terminals without them.
+_ASCII = str.maketrans({
+    "✓": "+", "✗": "X", "·": "*", "±": "+/-", "≠": "!=", "∂": "d", "θ": "theta", "…": "...",
+    **dict.fromkeys("┏┳┓┡╇┩└┴┘", "+"), **dict.fromkeys("━─", "-"), **dict.fromkeys("┃│", "|"),
+})  # fmt: skip
 _WIDTH = 100
 
 
 def page(audit: Audit) -> str:
-    """Plain text, with marks that the terminal can show."""
+    """Plain text, of characters that the terminal can show."""
     from rich.console import Group
 
-    marks = _MARKS if _shows(sys.stdout.encoding, "✓·✗") else _ASCII
-    parts: list[Any] = [_header(audit), "", verdict(audit), "", _listed(audit.checks, marks)]
+    parts: list[Any] = [_header(audit), "", verdict(audit), "", _listed(audit.checks)]
     if audit.advice:
-        parts += ["", "What would do better", _listed(audit.advice, marks)]
+        parts += ["", "What would do better", _listed(audit.advice)]
     if audit.sizes:
         parts += ["", _sizes(audit.sizes)]
-    return plain(Group(*parts), width=_WIDTH)
-
-
-def _shows(encoding: str | None, text: str) -> bool:
+    text = plain(Group(*parts), width=_WIDTH)
     try:
-        text.encode(encoding or "ascii")
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except (UnicodeEncodeError, LookupError):
-        return False
-    return True
+        text = text.translate(_ASCII).encode("ascii", "replace").decode()
+    return text
 
 
 def _header(audit: Audit) -> Any:
@@ -62,7 +62,7 @@ def verdict(audit: Audit) -> Any:
     return Text(f"{told}{better}.")
 
 
-def _listed(findings: Iterable[Finding], marks: dict[str, str]) -> Any:
+def _listed(findings: Iterable[Finding]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
@@ -71,7 +71,7 @@ def _listed(findings: Iterable[Finding], marks: dict[str, str]) -> Any:
         made.add_column(no_wrap=True)
     made.add_column(ratio=1)
     for finding in findings:
-        made.add_row(f" {marks[finding.level]}", Text(finding.name), Text(finding.text))
+        made.add_row(f" {_MARKS[finding.level]}", Text(finding.name), Text(finding.text))
     return made
 
 

@@ -16,8 +16,8 @@ def check_path(subject: Subject, estimate: Estimate) -> list[Finding]:
         return []
     try:
         path = subject.estimate(estimate.n, estimator="pathwise", rng=subject.seed + 1)
-    except (ValueError, TypeError, ArithmeticError) as error:
-        return [Finding("derivative", "note", f"not compared: {error}")]
+    except (ValueError, TypeError, ArithmeticError) as why:
+        return [Finding("derivative", "note", f"not compared: {why}")]
     error = np.hypot(path.flat_stderr, estimate.flat_stderr)
     z = np.abs(standardized(path.flat - estimate.flat, error))
     worst, limit = int(np.argmax(z)), critical(len(z))
@@ -27,8 +27,8 @@ def check_path(subject: Subject, estimate: Estimate) -> list[Finding]:
             f"{one.flat[worst]:.4g} ± {one.flat_stderr[worst]:.2g}" for one in (path, estimate)
         ]
         text = (
-            f"pathwise and score disagree: {' and '.join(sides)} by {subject.labels[worst]}. Either "
-            "the derivative is wrong, or f jumps: take estimator='score'"
+            f"pathwise and score disagree: {' and '.join(sides)} by {subject.labels[worst]}. "
+            "Either the derivative is wrong, or f jumps: take estimator='score'"
         )
         return [Finding("derivative", "failure", text, numbers)]
     text = (

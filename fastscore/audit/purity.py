@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastscore.audit.findings import Finding
+from fastscore.audit.findings import Finding, Level
 from fastscore.audit.subject import Subject
 from fastscore.form import rows_of, shown
 
@@ -21,7 +21,7 @@ def check_finite(subject: Subject, x: np.ndarray, f: np.ndarray) -> Finding:
     if not len(bad):
         return Finding("finite", "ok", f"f is finite at all {len(f):,} samples", numbers)
     at = shown(rows_of(subject.seen(x[bad[0]]), 0))
-    level = "failure" if len(bad) == len(f) else "warning"
+    level: Level = "failure" if len(bad) == len(f) else "warning"
     return Finding(
         "finite", level,
         f"f is {f[bad[0]]} at {len(bad):,} of {len(f):,} samples ({numbers['rate']:.2g}), first "

@@ -57,7 +57,7 @@ def _against_differences(subject: Subject, x: np.ndarray, scores: np.ndarray) ->
     for j in np.unique(np.linspace(0, len(size) - 1, min(len(size), _ENTRIES)).astype(int)):
         if not size[j]:
             continue
-        h = _STEP * min(1 / size[j], 10 * values[j]) if values[j] else _STEP / size[j]
+        h = _STEP * min(1 / size[j], 10 * values[j] if values[j] else 100.0)
         step = np.zeros(len(size))
         step[j] = h
         try:

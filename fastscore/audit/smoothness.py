@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fastscore.audit.findings import Finding
@@ -22,7 +24,7 @@ def check_smooth(subject: Subject, x: np.ndarray, f: np.ndarray, share: float) -
     real = subject.continuous
     finite = f[np.isfinite(f)]
     distinct = len(np.unique(finite))
-    numbers = {"distinct": distinct}
+    numbers: dict[str, Any] = {"distinct": distinct}
     if not real.any():
         return Finding(
             "smooth", "note", "samples are discrete: there is no derivative by them", numbers

@@ -18,7 +18,7 @@ from fastscore.integrand import Integrand
 from fastscore.plan import Plan
 
 #: Seconds for calls of f and draws of samples; what else there is takes about as long.
-_SECONDS = 0.8
+_SECONDS = 0.5
 #: Samples at most, and numbers kept of them at most.
 _SAMPLES, _NUMBERS = 100_000, 2_000_000
 
