@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastscore import families
 from fastscore.adaptive import amis, cross_entropy, pmc
+from fastscore.audit import Audit, Finding, audit
 from fastscore.engine.utilities import utilities
 from fastscore.estimate import Estimate
 from fastscore.gradient import Interrupted, gradient
@@ -47,10 +48,12 @@ def __dir__() -> list[str]:
 
 __all__ = [
     *families.__all__,
+    "Audit",
     "ControlVariate",
     "DeltaMethod",
     "Enumerate",
     "Estimate",
+    "Finding",
     "Integrand",
     "Interrupted",
     "Proposals",
@@ -59,6 +62,7 @@ __all__ = [
     "Stratified",
     "WithoutReplacement",
     "amis",
+    "audit",
     "cross_entropy",
     "draw",
     "gradient",

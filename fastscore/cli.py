@@ -1,16 +1,20 @@
-"""The command line: ``fastscore demo`` and ``fastscore run FILE.py``."""
+"""The command line: ``fastscore demo``, ``fastscore run FILE.py`` and ``fastscore audit``."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from fastscore import __version__, examples
+from fastscore.audit import audit
 from fastscore.gradient import Interrupted
-from fastscore.study import StudyError, load, one_line
+from fastscore.study import Study, StudyError, load, one_line
 from fastscore.study_report import Report, run, tables
 
 _DEMO = Path(examples.__file__).with_name("barrier.py")
@@ -20,8 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code: 0, 2 for bad input, 130 after Ctrl-C."""
     options = _parser().parse_args(arguments)
     try:
+        study = load(options.file)
+        if options.audits:
+            return _audit(study, options)
         report = run(
-            load(options.file), n=options.n, seed=options.seed, threads=options.threads,
+            study, n=options.n, seed=options.seed, threads=options.threads,
             progress=sys.stderr.isatty() and not options.json,
         )  # fmt: skip
     except (StudyError, ValueError, TypeError, ArithmeticError, LookupError, RuntimeError) as e:
@@ -42,6 +49,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _audit(study: Study, options: argparse.Namespace) -> int:
+    found = audit(
+        study.f, study.p, args=study.args, n=options.n, rng=options.seed, threads=options.threads
+    )
+    if options.json:
+        findings = [dataclasses.asdict(finding) for finding in found.findings]
+        json.dump({"n": found.n, "seconds": found.seconds, "findings": findings}, sys.stdout,
+                  indent=2, default=np.ndarray.tolist)  # fmt: skip
+        print()
+    else:
+        print(found)
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fastscore",
@@ -59,7 +80,16 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: fastscore run option.py --n 1000000 --json",
     )
     runner.add_argument("file", type=Path, metavar="FILE.py")
-    for command in (demo, runner):
+    auditor = commands.add_parser(
+        "audit",
+        help="what may be wrong with a gradient, and what would do better",
+        description="Check what a Python file defines, f and p, and optionally args, and say "
+        "what would do better; without a file, what 'demo' does.",
+        epilog="example: fastscore audit option.py",
+    )
+    auditor.add_argument("file", type=Path, nargs="?", default=_DEMO, metavar="FILE.py")
+    for command in (demo, runner, auditor):
+        command.set_defaults(audits=command is auditor)
         command.add_argument("--n", type=_positive, help="number of samples")
         command.add_argument("--seed", type=_natural, default=0, help="seed (default: 0)")
         command.add_argument("--threads", type=_positive, help="threads at most (default: all)")

@@ -365,6 +365,10 @@ class Plan:
         )  # fmt: skip
         integrand.holds_for.add(str(self.p.form))
 
+    def terms(self, x: np.ndarray) -> np.ndarray:
+        """The terms of f, (n, T), at given samples (n, d); NaN where f fails."""
+        return self._terms_at(Source(self.p))(x)
+
     def _terms_at(self, source: Source) -> Callable[[np.ndarray], np.ndarray]:
         """The terms of f, (rows, T), at samples of the source."""
         f, arguments, functions = self._f(source)
