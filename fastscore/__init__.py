@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastscore import families
 from fastscore.adaptive import amis, cross_entropy, pmc
+from fastscore.compare import Comparison, compare
 from fastscore.engine.utilities import utilities
 from fastscore.estimate import Estimate
 from fastscore.gradient import Interrupted, gradient
@@ -47,6 +48,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     *families.__all__,
+    "Comparison",
     "ControlVariate",
     "DeltaMethod",
     "Enumerate",
@@ -59,6 +61,7 @@ __all__ = [
     "Stratified",
     "WithoutReplacement",
     "amis",
+    "compare",
     "cross_entropy",
     "draw",
     "gradient",

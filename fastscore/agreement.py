@@ -20,6 +20,8 @@ _LEVEL = 1e-4
 _POWER = 6.0
 #: Rounding of a gradient, relative to its largest entry.
 _ROUNDING = 1e-9
+#: In place of a variance of 0.
+_TINY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Verdict:
 
 
 def compare(pathwise: Record, others: Iterable[Record]) -> Verdict:
-    """Compare a pathwise estimate with the most precise of those that need no derivative.
+    """Compare a pathwise estimate with those that need no derivative, weighted by precision.
 
     A t test of each entry, at level 1e-4 over them all (Bonferroni); of entries without variance
     only equal ones agree.  It has power only if the error of the other is small: the length of its
@@ -51,18 +53,23 @@ def compare(pathwise: Record, others: Iterable[Record]) -> Verdict:
     """
     from scipy.special import stdtrit
 
-    score = min(others, key=lambda record: float(np.sum(record.stderr**2)))
-    off, error = pathwise.grad - score.grad, np.hypot(pathwise.stderr, score.stderr)
-    error = np.maximum(error, _ROUNDING * np.abs(score.grad).max(initial=0.0))
+    scores = list(others)
+    precision = np.array([1 / max(float(np.sum(r.stderr**2)), _TINY) for r in scores])
+    shares = precision / precision.sum()
+    score = np.sum([a * r.grad for a, r in zip(shares, scores, strict=True)], axis=0)
+    parts = [(a * r.stderr) ** 2 for a, r in zip(shares, scores, strict=True)]
+    uncertain = np.sqrt(np.sum(parts, axis=0))
+    off, error = pathwise.grad - score, np.hypot(pathwise.stderr, uncertain)
+    error = np.maximum(error, _ROUNDING * np.abs(score).max(initial=0.0))
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(off == 0, 0.0, np.abs(off) / error)
     at = int(np.argmax(z))
-    dof = min(e.dof for e in score.estimates + pathwise.estimates)
+    dof = min(e.dof for r in (pathwise, *scores) for e in r.estimates)
     limit = float(stdtrit(dof, 1 - _LEVEL / z.size / 2))
-    length, noise = (float(np.sqrt(np.sum(v**2))) for v in (score.grad, score.stderr))
+    length, noise = (float(np.sqrt(np.sum(v**2))) for v in (score, uncertain))
     text = (
         f"{pathwise.grad[at]:.4g} ± {pathwise.stderr[at]:.2g}, and the score estimate is "
-        f"{score.grad[at]:.4g} ± {score.stderr[at]:.2g} (entry {at} of the gradient)"
+        f"{score[at]:.4g} ± {uncertain[at]:.2g} (entry {at} of the gradient)"
     )
     return Verdict(bool(z.max() <= limit), length > _POWER * noise, text)
 

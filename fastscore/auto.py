@@ -14,31 +14,28 @@ from fastscore import agreement
 from fastscore.checks import count
 from fastscore.combinations import Combination, Field, competitors, with_baselines
 from fastscore.engine import host
-from fastscore.estimate import Estimate
 from fastscore.engine.streams import seed_of
+from fastscore.estimate import Estimate
 from fastscore.gradient import checked
 from fastscore.importance.proposals import SAMPLES
-from fastscore.pilot_runs import Pilot, Record
+from fastscore.pilot_runs import KNOWN, Pilot, Record
 from fastscore.variance.baselines import as_baseline
 from fastscore.variance.estimators import Enumerate
 from fastscore.variance.sampling import Independent, as_sampling
 
-#: Part of the run's samples, and of its time, that a pilot may take; and seconds it always may.
-_PART, _FLOOR = 0.08, 1e-3
+#: Part of the run's samples, and of its time, that a pilot may take; and seconds it always may,
+#: for half a dozen runs.
+_PART, _FLOOR = 0.08, 1.6e-3
 #: Samples of a first pilot run at least.
 _LEAST = 512
-#: Relative error of the default's variance above which nothing can be said: of rare events about
-#: eight must have been seen, lest another seems without variance because it saw none.
-_KNOWN = 0.35
 #: Relative error of seconds, as a difference that is never worth a choice.
 _TIMING = 0.05
 #: Seconds of a coordinate beyond those of independent samples, for dependent ones (measured: few
 #: pilot samples cannot tell them from what starting kernels takes).
 _EXTRA = {"sobol": 2e-10, "antithetic": 5e-11, "stratified": 1.2e-9, "orthogonal": 1.5e-9}
-#: What a pilot run takes beside its samples: with products of scores, or controls, or neither.
+#: Seconds that a pilot run takes beside its samples: with products of scores, or controls, or
+#: neither.  Measured once, so that the clock, which may meet compilation, decides less.
 _SLOW_START, _START = 1.3e-3, 2.5e-4
-#: An overhead beyond this was compiling.
-_COMPILED = 5e-3
 
 
 def choose(
@@ -99,11 +96,14 @@ class Race:
             return others[0]  # no variance, at fewer evaluations: there is nothing to find out
         if not others or self.most_calls < 2 * _LEAST:
             return first
-        size = max(_LEAST, 2 ** int(math.log2(self.most_calls / 2 / (1 + len(others)))))
+        size = self._size(1 + len(others))
         self.default = self.pilot.add(first)
         self._run(self.default, size)
         predicted = self.default.second * self.n / self.threads
         self.most_seconds = max(_PART * predicted, _FLOOR)
+        runs = self.most_seconds / _START
+        if runs < 2 * len(others):  # there is time for one round, of as many samples as may be
+            size = self._size(1 + min(runs, len(others)), 1.2)
         for combination in others:
             if self._afford([combination], size):
                 self._run(self.pilot.add(combination), size)
@@ -112,23 +112,40 @@ class Race:
             for record in alive:
                 self._run(record, size)
             alive = self._contenders(alive)
+        self._clarify()
         return self._with_baseline(self._winner(self.pilot.records))
+
+    def _clarify(self) -> None:
+        """Spend what samples are left on the default, where it is too uncertain for a verdict."""
+        known = [record for record in self.pilot.records if not record.refused]
+        leader = max(known, key=lambda record: self.log_gain(record)[0])
+        left = self.most_calls - self.calls
+        if leader.combination.pathwise and left >= _LEAST and not self._verdict(leader).clear:
+            self._run(self.default, left)
+
+    def _size(self, runs: float, rounds: float = 2.0) -> int:
+        """Samples of so many runs in the first of so many rounds: a power of two."""
+        return max(_LEAST, 2 ** int(math.log2(self.most_calls / rounds / runs)))
 
     def _run(self, record: Record, size: int) -> None:
         self.pilot.run(record, size)
         if not record.refused:
-            self.calls += size * self._evaluations(record.combination)
-            self.seconds += record.estimates[-1].run_seconds
-            self.seconds += min(record.overheads[-1], _COMPILED)
+            calls, seconds = self._cost(record.combination, size)
+            self.calls, self.seconds = self.calls + calls, self.seconds + seconds
 
     def _afford(self, combinations: Sequence[Combination], size: int) -> bool:
         """Whether samples and time are left for one more run of each."""
-        calls = size * sum(map(self._evaluations, combinations))
-        seconds = calls * self.default.second
-        seconds += sum(_SLOW_START if _slow(one) else _START for one in combinations)
-        return (
-            self.calls + calls <= self.most_calls and self.seconds + seconds <= self.most_seconds
-        )
+        calls, seconds = self.calls, self.seconds
+        for combination in combinations:
+            cost = self._cost(combination, size)
+            calls, seconds = calls + cost[0], seconds + cost[1]
+        return calls <= self.most_calls and seconds <= self.most_seconds
+
+    def _cost(self, combination: Combination, size: int) -> tuple[int, float]:
+        """Evaluations and seconds of a pilot run."""
+        calls = size * self._evaluations(combination)
+        start = _SLOW_START if _slow(combination) else _START
+        return calls, start + calls * self.default.second
 
     def _evaluations(self, combination: Combination) -> int:
         """Of f, or of f and its derivative, for each sample."""
@@ -148,7 +165,7 @@ class Race:
             return []
         known = [(record, *self.log_gain(record)) for record in records if not record.refused]
         leader, gain, error = max(known, key=lambda one: one[1] - 2 * one[2])
-        least, told = gain - 2 * error, self.default.variance_error() < _KNOWN
+        least, told = gain - 2 * error, self.default.variance_error() < KNOWN
         told = told and (not leader.combination.pathwise or self._verdict(leader).clear)
         return [
             record for record, gain, error in known
@@ -158,7 +175,7 @@ class Race:
     def _winner(self, records: list[Record]) -> Record:
         """By the lower end of what it gains, one standard error down; ties go to the default."""
         default = self.default
-        if not default.variance or default.variance_error() > _KNOWN:
+        if not default.variance or default.variance_error() > KNOWN:
             return default
         best, most = default, 0.0
         for record in records[1:]:
@@ -181,12 +198,12 @@ class Race:
         if not record.combination.pathwise:
             return True
         verdict = self._verdict(record)
-        if not verdict.agree:
+        if not verdict.agree and not self.warnings:
             self.warnings.append(
                 f"estimator='auto' dropped 'pathwise', which disagrees with the score estimate: it "
                 f"is {verdict.text}. Is the derivative right, and f without jumps?"
             )
-        return verdict.agree and verdict.clear
+        return verdict.agree and verdict.clear and not self.warnings
 
     def log_gain(self, record: Record) -> tuple[float, float]:
         """Logarithm of how much less variance × seconds is than the default's, and its error."""

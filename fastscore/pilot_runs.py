@@ -12,6 +12,8 @@ import math
 import time
 import warnings
 from dataclasses import dataclass, field
+from operator import mul
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,9 @@ from fastscore.estimate import Estimate
 from fastscore.gradient import Interrupted, gradient
 from fastscore.variance.sampling import WithoutReplacement
 
+#: Relative error of the default's variance above which nothing can be said: of rare events some
+#: must have been seen, lest another combination seems without variance because it saw none.
+KNOWN = 0.5
 #: What tells the pilot's random streams from others of the seed.
 _STREAM = 5
 #: Seconds that starting the kernels takes, which are not those of samples.
@@ -42,10 +47,10 @@ class Record:
         Which of the pilot's it is, for streams of its own.
     estimates : list of Estimate
         One per run, each of samples of its own.
+    traces, errors : list of float
+        n times the trace of each one's covariance, and relative standard errors of that.
     seconds : list of float
         Of a sample in each, on one thread, without what starts a run.
-    overheads : list of float
-        Of each run, all the rest.
     refused : str
         Why it cannot run, if it cannot.
     """
@@ -53,83 +58,88 @@ class Record:
     combination: Combination
     number: int = 0
     estimates: list[Estimate] = field(default_factory=list)
+    traces: list[float] = field(default_factory=list)
+    errors: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-    overheads: list[float] = field(default_factory=list)
     refused: str = ""
 
+    def add(self, estimate: Estimate, second: float) -> None:
+        """One more run."""
+        trace, error = _trace(estimate)
+        self.estimates.append(estimate)
+        self.traces.append(estimate.n * trace)
+        self.errors.append(error)
+        self.seconds.append(second)
+
     @property
-    def n(self) -> int:
-        """Samples of all runs."""
-        return sum(estimate.n for estimate in self.estimates)
+    def shares(self) -> list[float]:
+        """Of each run in all samples."""
+        total = sum(estimate.n for estimate in self.estimates)
+        return [estimate.n / total for estimate in self.estimates]
 
     @property
     def variance(self) -> float:
         """Of one sample: n times the trace of the gradient's covariance."""
-        if self.combination.exact:
-            return 0.0
-        traces = [e.n * np.sum(e.flat_stderr**2) for e in self.estimates]
-        return float(np.average(traces, weights=[e.n for e in self.estimates]))
+        return sum(map(mul, self.shares, self.traces))
 
     def variance_error(self, other: float = 0.0) -> float:
-        """Relative standard error of it; where a run does not know, at least ``other``."""
-        if not self.variance:
+        """Relative standard error of it; where a run does not know, ``other``."""
+        variance, shares = self.variance, self.shares
+        if not variance:
             return 0.0
-        traces = np.array([e.n * np.sum(e.flat_stderr**2) for e in self.estimates])
-        shares = np.array([e.n for e in self.estimates]) / self.n
-        own = np.array([_error_of_trace(e, other) for e in self.estimates])
-        within = float(np.sqrt(np.sum((shares * traces * own) ** 2))) / self.variance
-        if len(traces) < 3:
-            return within
-        spread = np.sqrt(np.sum(shares**2 * (traces - self.variance) ** 2)) / self.variance
-        return float(max(within, spread))
+        errors = [other if math.isnan(error) else error for error in self.errors]
+        known = zip(shares, self.traces, errors, strict=True)
+        within = math.hypot(*(share * trace * error for share, trace, error in known))
+        spread = 0.0
+        if len(shares) > 2:
+            off = (share * (t - variance) for share, t in zip(shares, self.traces, strict=True))
+            spread = math.hypot(*off)
+        return max(within, spread) / variance
 
     @property
     def second(self) -> float:
         """Seconds of a sample: the median of all runs."""
-        return float(np.median(self.seconds))
+        return median(self.seconds)
 
     @property
     def second_error(self) -> float:
-        """Relative standard error of it, by the runs' spread."""
-        if len(self.seconds) < 2:
-            return 0.05
-        off = np.median(np.abs(np.subtract(self.seconds, self.second)))
-        return max(0.02, float(1.86 * off) / self.second / math.sqrt(len(self.seconds)))
+        """Relative standard error of it, by the spread of the runs."""
+        middle = self.second
+        off = median(abs(second - middle) for second in self.seconds)
+        return max(0.02, 1.86 * off / middle / math.sqrt(len(self.seconds)))
 
     @property
     def grad(self) -> np.ndarray:
         """The gradient by all runs."""
-        return np.average(
-            [e.flat for e in self.estimates], axis=0, weights=[e.n for e in self.estimates]
+        return np.sum(
+            [s * e.flat for s, e in zip(self.shares, self.estimates, strict=True)], axis=0
         )
 
     @property
     def stderr(self) -> np.ndarray:
         """Its standard errors."""
-        shares = np.array([e.n for e in self.estimates]) / self.n
-        return np.sqrt(
-            np.sum([(s * e.flat_stderr) ** 2 for s, e in zip(shares, self.estimates, strict=True)],
-                   axis=0)
-        )  # fmt: skip
-
-    @property
-    def dof(self) -> float:
-        """Degrees of freedom of these."""
-        return sum(e.dof for e in self.estimates)
+        parts = zip(self.shares, self.estimates, strict=True)
+        return np.sqrt(np.sum([(share * e.flat_stderr) ** 2 for share, e in parts], axis=0))
 
     def under(self, combination: Combination) -> Record:
         """The same runs with another baseline."""
-        estimates = [e.with_baseline(combination.baseline) for e in self.estimates]
-        return Record(combination, self.number, estimates, self.seconds, self.overheads)
+        other = Record(combination, self.number)
+        for estimate, second in zip(self.estimates, self.seconds, strict=True):
+            other.add(estimate.with_baseline(combination.baseline), second)
+        return other
 
 
-def _error_of_trace(estimate: Estimate, other: float) -> float:
-    """Relative standard error of the trace, as if its entries' went up and down together."""
-    normal = math.sqrt(2 / max(estimate.dof, 1)) if estimate.dof < math.inf else 0.0
-    variances, errors = estimate.flat_stderr**2, 2 * estimate.flat_stderr_error
-    errors = np.where(np.isnan(errors), max(normal, other), np.maximum(errors, normal))
+def _trace(estimate: Estimate) -> tuple[float, float]:
+    """The trace of the covariance, and its relative standard error; NaN if not known.
+
+    As if its entries' went up and down together, and at least that of normal terms.
+    """
+    variances = estimate.flat_stderr**2
     total = float(variances.sum())
-    return float(np.sum(variances * errors)) / total if total else 0.0
+    if not total:
+        return total, 0.0
+    error = 2 * float((variances * np.nan_to_num(estimate.flat_stderr_error)).sum()) / total
+    return total, max(error, math.sqrt(2 / estimate.dof)) if error else math.nan
 
 
 class Pilot:
@@ -169,10 +179,7 @@ class Pilot:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)
-                estimate = gradient(
-                    self.f, self.p, **self.options, **combination.options, **drawn
-                )
-                estimate.flat_stderr  # noqa: B018  solving is a part of the work
+                estimate = gradient(self.f, self.p, **self.options, **combination.options, **drawn)
         except Interrupted:
             raise Interrupted(None) from None
         except (TypeError, ValueError) as error:
@@ -181,21 +188,19 @@ class Pilot:
             record.refused = str(error)
             return
         elapsed = time.perf_counter() - began
-        if not keep:
-            return
-        if estimate.bias != "none" or not np.isfinite(estimate.flat_stderr).all():
-            record.refused = f"biased: {estimate.bias}" if estimate.bias != "none" else (
-                "the pilot's standard errors are not finite"
-            )  # fmt: skip
-        self._keep(record, estimate, elapsed)
+        if keep and not record.refused:
+            self._keep(record, estimate, elapsed)
 
     def _keep(self, record: Record, estimate: Estimate, elapsed: float) -> None:
-        running = estimate.run_seconds * estimate.threads
+        if estimate.bias != "none":
+            record.refused = f"biased: {estimate.bias}"
+            return
+        working = estimate.run_seconds * estimate.threads
         if isinstance(record.combination.sampling, WithoutReplacement) or estimate.exact:
-            running, elapsed = elapsed, elapsed + estimate.run_seconds  # sets are drawn beforehand
-        record.estimates.append(estimate)
-        record.seconds.append(max(running - _START, 0.1 * running) / estimate.n)
-        record.overheads.append(elapsed - estimate.run_seconds)
+            working = elapsed  # outcomes are drawn, or listed, beforehand
+        record.add(estimate, max(working - _START, 0.1 * working) / estimate.n)
+        if not math.isfinite(record.traces[-1]):
+            record.refused = "standard errors of the pilot are not finite"
 
     def _threads(self, n: int) -> int | None:
         """One for a short run."""
@@ -204,4 +209,4 @@ class Pilot:
         return 1 if short else self.threads
 
 
-__all__ = ["Pilot", "Record"]
+__all__ = ["KNOWN", "Pilot", "Record"]
