@@ -31,6 +31,8 @@ _MOST_REGRESSED = 64
 _MOST_DIFFERENCED = 8
 #: Values of coordinates that are summed out, and evaluations of f for each sample.
 _MOST_SWEPT = 32
+#: Outcomes up to which a set is a part of them that counts.
+_MOST_IN_SETS = 2**10
 #: Outcomes of a set without replacement, and most probable ones summed.
 _SET, _TOP = 4, 16
 
@@ -88,6 +90,8 @@ def _word(value: Any) -> str:
         return value
     if isinstance(value, DeltaMethod):
         return "DeltaMethod"
+    if isinstance(value, Enumerate):
+        return "Enumerate(coordinates)" if value.top is None else f"Enumerate(top={value.top})"
     return repr(value) if len(repr(value)) <= 40 else type(value).__name__
 
 
@@ -126,7 +130,7 @@ def competitors(integrand: Integrand, p: Family, args: tuple[Any, ...], fixed: C
     found += _in_place(integrand, p, fixed, samplings, refused)
     found += _discrete(integrand, p, args, fixed, most_outcomes, refused)
     found += _regressed(p, fixed, found, refused)
-    found += _controlled(integrand, p, fixed)
+    found += _controlled(integrand, p, fixed, samplings)
     first, *others = found
     return Field((first, *sorted(others, key=_promise)), refused)
 
@@ -219,7 +223,7 @@ def _discrete(
         return
     outcomes = 0
     try:
-        outcomes = len(p.support(MOST_OUTCOMES))
+        outcomes = len(p.support(min(2 * most, MOST_OUTCOMES)))
     except ValueError as error:
         refused["exact, WithoutReplacement"] = str(error)
     if outcomes and integrand.direct is not None:
@@ -229,7 +233,7 @@ def _discrete(
             yield replace(fixed, estimator="exact")
         else:
             refused["exact"] = f"{outcomes:,} outcomes are more evaluations than samples"
-        if outcomes > 2 * _SET:
+        if 2 * _SET < outcomes <= _MOST_IN_SETS:
             yield replace(fixed, sampling=WithoutReplacement(_SET))
         if outcomes > 2 * _TOP:
             yield replace(fixed, estimator=Enumerate(top=_TOP))
@@ -264,13 +268,18 @@ def _regressed(
     ]  # fmt: skip
 
 
-def _controlled(integrand: Integrand, p: Family, fixed: Combination) -> list[Combination]:
+def _controlled(
+    integrand: Integrand, p: Family, fixed: Combination, samplings: list[Any]
+) -> list[Combination]:
     """The Taylor polynomial of few Gaussians."""
     if fixed.options.keys() - {"sampling"} or not isinstance(p, _GAUSSIANS):
         return []
     if p.d > _MOST_DIFFERENCED or integrand.nonfinite == "omit" or integrand.weighs is not None:
         return []
-    return [replace(fixed, control_variates=DeltaMethod())]
+    return [
+        replace(fixed, sampling=sampling, control_variates=DeltaMethod())
+        for sampling in samplings if _word(sampling) in ("iid", "sobol")
+    ]  # fmt: skip
 
 
 __all__ = ["Combination", "Field", "competitors", "with_baselines"]

@@ -47,7 +47,7 @@ class Row:
         Variance of the gradient for as many samples, over that of the default, and the relative
         standard error of it.
     seconds_ratio, seconds_error : float
-        The same of seconds per sample.
+        The same of seconds per sample; of an exact sum, of those for n samples.
     """
 
     combination: str
@@ -114,7 +114,10 @@ class Comparison:
             ("combination", "variance", "seconds", "gain"),
             (row.cells() for row in self.rows), caption, most=_ROWS,
         ))  # fmt: skip
-        left = [f"not {name}: {reason}" for name, reason in self.refused.items()]
+        reasons: dict[str, list[str]] = {}
+        for name, reason in self.refused.items():
+            reasons.setdefault(reason, []).append(name)
+        left = [f"Not {'; '.join(names)}: {reason}." for reason, names in reasons.items()]
         return "\n".join([drawn, *left])
 
     def __repr__(self) -> str:
@@ -258,10 +261,13 @@ def _row(record: Record, default: Record) -> Row:
     own, same = record.variance, record is default
     ratio = own / default.variance if default.variance else math.inf if own else 1.0
     error = math.hypot(default.variance_error(), record.variance_error(default.variance_error()))
+    seconds = record.second / default.second
+    if record.combination.exact:  # it takes as long whatever n is
+        seconds *= record.estimates[0].n / sum(estimate.n for estimate in default.estimates)
     timing = math.hypot(record.second_error, default.second_error)
     return Row(
         str(record.combination), record.combination.options, ratio, 0.0 if same else error,
-        record.second / default.second, 0.0 if same else timing,
+        seconds, 0.0 if same else timing,
     )  # fmt: skip
 
 
