@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fastscore import families
 from fastscore.adaptive import amis, cross_entropy, pmc
 from fastscore.audit import Audit, Finding, audit
+from fastscore.compare import Comparison, compare
 from fastscore.engine.utilities import utilities
 from fastscore.estimate import Estimate
 from fastscore.gradient import Interrupted, gradient
@@ -49,6 +50,7 @@ def __dir__() -> list[str]:
 __all__ = [
     *families.__all__,
     "Audit",
+    "Comparison",
     "ControlVariate",
     "DeltaMethod",
     "Enumerate",
@@ -63,6 +65,7 @@ __all__ = [
     "WithoutReplacement",
     "amis",
     "audit",
+    "compare",
     "cross_entropy",
     "draw",
     "gradient",

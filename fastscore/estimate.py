@@ -70,8 +70,18 @@ class Estimate:
     threads : int
         Threads that worked.
     seconds : float
-        Wall time of the call, compilation included.
+        Wall time of the call, compilation and a pilot included.
+    run_seconds : float
+        That of the samples alone, without checks, compilation and solving.
+    pilot_seconds : float
+        That of the pilot of ``estimator="auto"``; 0 without.
+    options : mapping or None
+        What ``estimator="auto"`` chose, with n and seed: ``fs.gradient(f, p, **est.options)``
+        repeats the run without its pilot.
     """
+
+    pilot_seconds: float = 0.0
+    options: Mapping[str, Any] | None = None
 
     def __init__(
         self,
@@ -93,6 +103,7 @@ class Estimate:
         detailed: Callable[[], ImportanceMoments] | None = None,
         sampling: str = "iid",
         estimator: str = "score",
+        run_seconds: float = 0.0,
     ) -> None:
         self._p = p
         self._wrt = wrt
@@ -115,6 +126,7 @@ class Estimate:
         self.stopped = stopped
         self.threads = threads
         self.seconds = seconds
+        self.run_seconds = run_seconds
 
     @property
     def exact(self) -> bool:

@@ -60,6 +60,7 @@ def footer(estimate: Estimate) -> str:
     """What the numbers rest on, in a line."""
     if estimate.exact:
         biased = "" if estimate.bias == "none" else f", biased: {estimate.bias}"
+        biased += "" if estimate.options is None else ", chosen by 'auto'"
         return f"exact: all {estimate.n:,} possible outcomes enumerated{biased}"
     parts = [f"n = {estimate.n:,}", f"baseline {estimate.baseline!r}"]
     if estimate.estimator != "score":
@@ -68,6 +69,11 @@ def footer(estimate: Estimate) -> str:
         parts.append(f"sampling {estimate.sampling!r} in {estimate.units:,} units")
     if estimate.seed is not None:
         parts.append(f"seed {estimate.seed}")
+    if estimate.options is not None:
+        own = {k: v for k, v in estimate.options.items() if k not in ("n", "rng")}
+        listed = ", ".join(f"{name}={value!r}" for name, value in own.items())
+        part = estimate.pilot_seconds / estimate.seconds
+        parts.append(f"'auto' took {listed or 'the default'} by a pilot of {part:.0%} of the time")
     if estimate.importance is not None:
         parts.append(f"ESS {estimate.ess:,.0f}, Pareto k {estimate.pareto_k:.2f}")
     if estimate.nonfinite:

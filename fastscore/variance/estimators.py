@@ -136,5 +136,5 @@ def as_estimator(value: Any) -> Estimator:
     """
     if isinstance(value, Estimator):
         return value
-    one_of("estimator", value, ESTIMATORS)
+    one_of("estimator", value, [*ESTIMATORS, "auto"])
     return ESTIMATORS[value]()

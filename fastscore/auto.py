@@ -1,0 +1,245 @@
+"""``estimator="auto"``: a pilot finds the combination of least variance × seconds, and it runs."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastscore import agreement
+from fastscore.checks import count
+from fastscore.combinations import Combination, Field, competitors, with_baselines
+from fastscore.engine import host
+from fastscore.engine.streams import seed_of
+from fastscore.estimate import Estimate
+from fastscore.gradient import checked
+from fastscore.importance.proposals import SAMPLES
+from fastscore.pilot_runs import KNOWN, Pilot, Record
+from fastscore.variance.baselines import as_baseline
+from fastscore.variance.estimators import Enumerate
+from fastscore.variance.sampling import Independent, as_sampling
+
+#: Part of the run's samples, and of its time, that a pilot may take; and seconds it always may,
+#: for half a dozen runs.
+_PART, _FLOOR = 0.08, 1.6e-3
+#: Samples of a first pilot run at least.
+_LEAST = 512
+#: Relative error of seconds, as a difference that is never worth a choice.
+_TIMING = 0.05
+#: Seconds of a coordinate beyond those of independent samples, for dependent ones (measured: few
+#: pilot samples cannot tell them from what starting kernels takes).
+_EXTRA = {"sobol": 2e-10, "antithetic": 5e-11, "stratified": 1.2e-9, "orthogonal": 1.5e-9}
+#: Seconds that a pilot run takes beside its samples: with products of scores, or controls, or
+#: neither.  Measured once, so that the clock, which may meet compilation, decides less.
+_SLOW_START, _START = 1.3e-3, 2.5e-4
+
+
+def choose(
+    run: Callable[..., Estimate], f: Any, p: Any, *, args: tuple[Any, ...], wrt: Any, n: Any,
+    rng: Any, baseline: Any, control_variates: Any, sampling: Any, threads: Any, progress: bool,
+) -> Estimate:  # fmt: skip
+    """The estimate by the combination that a pilot prefers, on samples of its own.
+
+    ``run`` is `gradient`, whose options these are; those that are not its defaults stay.
+    """
+    integrand, args = checked(f, p, args)
+    n, seed = count("n", SAMPLES if n is None else n), seed_of(rng)
+    threads = None if threads is None else count("threads", threads)
+    independent = isinstance(as_sampling(sampling), Independent)
+    fixed = Combination(
+        sampling="iid" if independent else sampling, baseline=as_baseline(baseline),
+        control_variates=control_variates,
+    )  # fmt: skip
+    began = time.perf_counter()
+    pilot = Pilot(f, p, seed, args=args, wrt=wrt, threads=threads)
+    compiled = integrand.resolve(args) != "numpy"
+    race = Race(
+        pilot, competitors(integrand, p.whole, args, fixed, n), n,
+        threads=(threads or host.threads()) if compiled else 1,
+    )  # fmt: skip
+    best = race.best()
+    for message in race.warnings:
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
+    spent = time.perf_counter() - began
+    options = best.options if best.exact else {"n": n, "rng": seed, **best.options}
+    shared = {"args": args, "wrt": wrt, "threads": threads, "progress": progress}
+    estimate = run(f, p, **shared, **options)
+    estimate.options, estimate.pilot_seconds = options, spent
+    estimate.seconds += spent
+    return estimate
+
+
+class Race:
+    """Rounds of pilot runs, each of twice the samples, among those that may still be best.
+
+    Attributes
+    ----------
+    warnings : list of str
+        What users should know of combinations that were dropped.
+    """
+
+    def __init__(self, pilot: Pilot, field: Field, n: int, threads: int) -> None:
+        self.pilot, self.field, self.n, self.threads = pilot, field, n, threads
+        self.warnings: list[str] = []
+        self.calls, self.seconds = 0, 0.0
+        self.most_calls, self.most_seconds = int(_PART * n), math.inf
+        self.default = Record(field.combinations[0])
+
+    def best(self) -> Combination:
+        """The combination to run; the default where nothing is known to be better."""
+        first, *others = self.field.combinations
+        if others and others[0].exact:
+            return others[0]  # no variance, at fewer evaluations: there is nothing to find out
+        if not others or self.most_calls < 2 * _LEAST:
+            return first
+        size = self._size(1 + len(others))
+        self.default = self.pilot.add(first)
+        self._run(self.default, size)
+        predicted = self.default.second * self.n / self.threads
+        self.most_seconds = max(_PART * predicted, _FLOOR)
+        runs = self.most_seconds / _START
+        if runs < 2 * len(others):  # there is time for one round, of as many samples as may be
+            size = self._size(1 + min(runs, len(others)), 1.2)
+        for combination in others:
+            if self._afford([combination], size):
+                self._run(self.pilot.add(combination), size)
+        alive = self._contenders(self.pilot.records)
+        while len(alive) > 1 and self._afford([r.combination for r in alive], size := 2 * size):
+            for record in alive:
+                self._run(record, size)
+            alive = self._contenders(alive)
+        self._clarify()
+        return self._with_baseline(self._winner(self.pilot.records))
+
+    def _clarify(self) -> None:
+        """Spend what samples are left on the default, where it is too uncertain for a verdict."""
+        known = [record for record in self.pilot.records if not record.refused]
+        leader = max(known, key=lambda record: self.log_gain(record)[0])
+        left = self.most_calls - self.calls
+        if leader.combination.pathwise and left >= _LEAST and not self._verdict(leader).clear:
+            self._run(self.default, left)
+
+    def _size(self, runs: float, rounds: float = 2.0) -> int:
+        """Samples of so many runs in the first of so many rounds: a power of two."""
+        return max(_LEAST, 2 ** int(math.log2(self.most_calls / rounds / runs)))
+
+    def _run(self, record: Record, size: int) -> None:
+        self.pilot.run(record, size)
+        if not record.refused:
+            calls, seconds = self._cost(record.combination, size)
+            self.calls, self.seconds = self.calls + calls, self.seconds + seconds
+
+    def _afford(self, combinations: Sequence[Combination], size: int) -> bool:
+        """Whether samples and time are left for one more run of each."""
+        calls, seconds = self.calls, self.seconds
+        for combination in combinations:
+            cost = self._cost(combination, size)
+            calls, seconds = calls + cost[0], seconds + cost[1]
+        return calls <= self.most_calls and seconds <= self.most_seconds
+
+    def _cost(self, combination: Combination, size: int) -> tuple[int, float]:
+        """Evaluations and seconds of a pilot run."""
+        calls = size * self._evaluations(combination)
+        start = _SLOW_START if _slow(combination) else _START
+        return calls, start + calls * self.default.second
+
+    def _evaluations(self, combination: Combination) -> int:
+        """Of f, or of f and its derivative, for each sample."""
+        estimator = combination.estimator
+        if isinstance(estimator, Enumerate) and estimator.coordinates is not None:
+            support = self.pilot.p.whole.source.family.support_set
+            return 1 + int(np.sum(support.high - support.low + 1))
+        return 1 if estimator == "score" else 2
+
+    def _contenders(self, records: list[Record]) -> list[Record]:
+        """Those that are not clearly worse than another; none if f does not vary.
+
+        The default is what others are measured by, and what the pathwise estimate is held to: it
+        stays until it is known well enough.
+        """
+        if not self.default.variance:
+            return []
+        known = [(record, *self.log_gain(record)) for record in records if not record.refused]
+        leader, gain, error = max(known, key=lambda one: one[1] - 2 * one[2])
+        least, told = gain - 2 * error, self.default.variance_error() < KNOWN
+        told = told and (not leader.combination.pathwise or self._verdict(leader).clear)
+        return [
+            record for record, gain, error in known
+            if gain + 2 * error >= least or (record is self.default and not told)
+        ]  # fmt: skip
+
+    def _winner(self, records: list[Record]) -> Record:
+        """By the lower end of what it gains, one standard error down; ties go to the default."""
+        default = self.default
+        if not default.variance or default.variance_error() > KNOWN:
+            return default
+        best, most = default, 0.0
+        for record in records[1:]:
+            if record.refused:
+                continue
+            gain, error = self.log_gain(record)
+            if gain - error > most and self._trusted(record):
+                best, most = record, gain - error
+        return best
+
+    def _verdict(self, record: Record) -> agreement.Verdict:
+        """What other estimates say of a pathwise one."""
+        return agreement.compare(record, [
+            other for other in self.pilot.records
+            if not other.refused and not other.combination.pathwise
+        ])  # fmt: skip
+
+    def _trusted(self, record: Record) -> bool:
+        """Whether a combination says what the score estimate says."""
+        if not record.combination.pathwise:
+            return True
+        verdict = self._verdict(record)
+        if not verdict.agree and not self.warnings:
+            self.warnings.append(
+                f"estimator='auto' dropped 'pathwise', which disagrees with the score estimate: it "
+                f"is {verdict.text}. Is the derivative right, and f without jumps?"
+            )
+        return verdict.agree and verdict.clear and not self.warnings
+
+    def log_gain(self, record: Record) -> tuple[float, float]:
+        """Logarithm of how much less variance × seconds is than the default's, and its error."""
+        if record is self.default:
+            return 0.0, 0.0
+        if not record.variance:
+            return math.inf, 0.0
+        error = self.default.variance_error()
+        gain = math.log(self.default.variance / record.variance)
+        gain += math.log(self.default.second / self._second(record))
+        return gain, math.hypot(error, record.variance_error(error), _TIMING)
+
+    def _second(self, record: Record) -> float:
+        """Seconds of a sample."""
+        combination = record.combination
+        if combination.estimator == "score" and not _slow(combination):
+            extra = _EXTRA.get(str(combination.sampling), 0.0)
+            if isinstance(combination.sampling, str):
+                return self.default.second + extra * self.pilot.p.d
+        return max(record.second, self.default.second)
+
+    def _with_baseline(self, record: Record) -> Combination:
+        """The baseline that the winner's replicates are fitted best by: they are few."""
+        if record.combination.sampling != "sobol" or not record.variance:
+            return record.combination
+        best = record
+        for combination in with_baselines(record.combination):
+            other = record.under(combination)
+            if other.variance < best.variance * (1 - record.variance_error()):
+                best = other
+        return best.combination
+
+
+def _slow(combination: Combination) -> bool:
+    """Whether a run takes long to start."""
+    return combination.baseline == "matrix" or combination.control_variates is not None
+
+
+__all__ = ["choose"]
