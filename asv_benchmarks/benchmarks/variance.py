@@ -54,6 +54,13 @@ def terms(x, out):
         out[k] = (x[k] - 3.0) ** 2
 
 
+@njit(fastmath=True)
+def slopes(x, out):
+    """The derivative of `of_sample`."""
+    for k in range(x.size):
+        out[k] = 2 * (x[k] - 3.0)
+
+
 def controls(count):
     """So many functions with known mean."""
     p = normal(D)
@@ -69,6 +76,21 @@ def controls(count):
 def exponential():
     """Ten of them."""
     return fs.Exponential(np.linspace(0.5, 2.0, D))
+
+
+def gamma():
+    """Ten gamma variables."""
+    return fs.Gamma(np.linspace(0.5, 2.0, D), np.ones(D))
+
+
+def poisson():
+    """Ten counts."""
+    return fs.Poisson(np.linspace(0.5, 5.0, D))
+
+
+def bernoulli():
+    """Ten zeros and ones."""
+    return fs.Bernoulli(logits=np.linspace(-1.0, 1.0, D))
 
 
 @dataclass(frozen=True)
@@ -123,6 +145,11 @@ def sampled(word, limit=None, **options):
     return Case(lambda: {"sampling": word}, limit, **options)
 
 
+def in_place(word, **options):
+    """By an estimator in place of the score's."""
+    return Case(lambda: {"estimator": word}, **options)
+
+
 CASES = {
     "antithetic": sampled("antithetic", 1.1),
     "stratified": sampled("stratified"),
@@ -136,6 +163,13 @@ CASES = {
     "control variates: delta method": Case(lambda: {"control_variates": [fs.DeltaMethod()]}),
     "control variates: 3, antithetic": Case(lambda: {"sampling": "antithetic", **controls(3)}),
     "terms by coordinate": Case(f=lambda: fs.Integrand(terms, depends=np.eye(D, dtype=bool))),
+    "pathwise": in_place("pathwise", f=lambda: fs.Integrand(of_sample, derivative=slopes)),
+    "pathwise, implicitly": in_place(
+        "pathwise", family=gamma, f=lambda: fs.Integrand(of_sample, derivative=slopes)
+    ),
+    "measure": in_place("measure"),
+    "measure, poisson": in_place("measure", family=poisson),
+    "disarm": in_place("disarm", family=bernoulli),
     "baseline matrix": Case(lambda: {"baseline": "matrix"}),
 }
 
