@@ -124,11 +124,13 @@ def gradient(
         Distributions to sample from in place of p, with importance weights: in equal shares and by
         the balance heuristic, or as `Proposals` say.  n is rounded up to whole *units*, which hold
         each in its exact proportion.
-    estimator : {"score", "exact"} or Enumerate
+    estimator : {"score", "exact", "pathwise"} or Enumerate
         By samples; or, of a discrete family with a small support, the sum over all its outcomes,
         with a standard error of zero: neither ``n``, ``rng`` nor a direct term go with it, and no
         baseline changes anything.  `fs.Enumerate` sums some outcomes, or coordinates, exactly, and
-        samples the others.
+        samples the others.  ``"pathwise"`` averages ``∇f(x) ∂x/∂θ`` [3]_ by the ``derivative`` of
+        an `Integrand`, of families whose samples move smoothly with their parameters; the baseline
+        regresses it on the score.  It is biased where f has steps, of which ∇f knows nothing.
     threads : int, optional
         Threads at most; by default those that Numba uses, where that pays.  A NumPy-style f runs
         on one, and so do counts and exact sums.
@@ -161,6 +163,7 @@ def gradient(
        reinforcement learning, Machine Learning 8 (1992).
     .. [2] E. Greensmith, P. L. Bartlett and J. Baxter, Variance reduction techniques for
        gradient estimates in reinforcement learning, JMLR 5 (2004).
+    .. [3] M. Figurnov, S. Mohamed and A. Mnih, Implicit reparameterization gradients, NeurIPS 2018.
     """
     start = time.perf_counter()
     integrand, args = checked(f, p, args)
@@ -474,8 +477,9 @@ def _raise_again(
             error.add_note(f"raised by f at sample {first + t}, x = {shown(rows)}")
             raise
     raise RuntimeError(
-        f"f, direct or conditional failed between samples {first} and {first + count - 1} in "
-        "compiled code, and f does not when called again: look at the others, or is f not pure?"
+        f"f, direct, conditional or derivative failed between samples {first} and "
+        f"{first + count - 1} in compiled code, and f does not when called again: look at the "
+        "others, or is f not pure?"
     )
 
 
