@@ -128,19 +128,23 @@ def gradient(
         By samples; or, of a discrete family with a small support, the sum over all its outcomes,
         with a standard error of zero: neither ``n``, ``rng`` nor a direct term go with it, and no
         baseline changes anything.  `fs.Enumerate` sums some outcomes, or coordinates, exactly, and
-        samples the others.  ``"measure"`` takes differences of f between two values of a
-        coordinate, for each entry in ``wrt``, one or two calls of f more: measure-valued
-        derivatives [3]_, which work where f jumps.  ``"arm"`` [4]_ and ``"disarm"`` [5]_, for
-        `Bernoulli`, change all coordinates in one further call of f.  These go with independent
-        samples and, as no f is multiplied by scores, with a baseline ``"optimal"`` or
-        ``"matrix"``, which is then what such differences have in common with the score, or None.
-        ``"auto"`` takes the combination of estimator, sampling, baseline and
-        controls which has the least variance × seconds in a pilot on samples of its own, of up to
-        8 % of the samples and of the time (or 1 ms), among those that are unbiased whatever f is,
-        and ``"pathwise"`` where f's derivative is given and the score estimate bears it out.
-        Options that are not left at their defaults stay as they are.  Few samples leave the
-        default; at most n outcomes are summed.  Choices depend on how long f takes:
-        ``est.options`` repeats a run to the bit.
+        samples the others.
+
+        Others put terms of the same mean in place of ``f s``, which a baseline ``"optimal"`` or
+        ``"matrix"`` then regresses on the score.  ``"pathwise"`` averages ``∇f(x) ∂x/∂θ`` [3]_ by
+        the ``derivative`` of an `Integrand`, of families whose samples move smoothly with their
+        parameters; it is biased where f has steps, of which ∇f knows nothing.  ``"measure"`` takes
+        differences of f between two values of a coordinate, for each entry in ``wrt``, one or two
+        calls of f more: measure-valued derivatives [4]_, which work where f jumps.  ``"arm"`` [5]_
+        and ``"disarm"`` [6]_, for `Bernoulli`, change all coordinates in one further call of f.
+        But for ``"pathwise"`` they go with independent samples alone.
+
+        ``"auto"`` takes the combination of estimator, sampling, baseline and controls which has
+        the least variance × seconds in a pilot on samples of its own, of up to 8 % of the samples
+        and of the time (or 1 ms), among those that are unbiased whatever f is, and ``"pathwise"``
+        where f's derivative is given and the score estimate bears it out.  Options that are not
+        left at their defaults stay as they are.  Few samples leave the default; at most n outcomes
+        are summed.  Choices depend on how long f takes: ``est.options`` repeats a run to the bit.
     threads : int, optional
         Threads at most; by default those that Numba uses, where that pays.  A NumPy-style f runs
         on one, and so do counts and exact sums.
@@ -173,11 +177,12 @@ def gradient(
        reinforcement learning, Machine Learning 8 (1992).
     .. [2] E. Greensmith, P. L. Bartlett and J. Baxter, Variance reduction techniques for
        gradient estimates in reinforcement learning, JMLR 5 (2004).
-    .. [3] S. Mohamed, M. Rosca, M. Figurnov and A. Mnih, Monte Carlo gradient estimation in
+    .. [3] M. Figurnov, S. Mohamed and A. Mnih, Implicit reparameterization gradients, NeurIPS 2018.
+    .. [4] S. Mohamed, M. Rosca, M. Figurnov and A. Mnih, Monte Carlo gradient estimation in
        machine learning, JMLR 21 (2020), section 6.
-    .. [4] M. Yin and M. Zhou, ARM: augment-REINFORCE-merge gradient for stochastic binary
+    .. [5] M. Yin and M. Zhou, ARM: augment-REINFORCE-merge gradient for stochastic binary
        networks, ICLR 2019.
-    .. [5] Z. Dong, A. Mnih and G. Tucker, DisARM: an antithetic gradient estimator for binary
+    .. [6] Z. Dong, A. Mnih and G. Tucker, DisARM: an antithetic gradient estimator for binary
        latent variables, NeurIPS 2020.
     """
     if isinstance(estimator, str) and estimator == "auto":
@@ -515,8 +520,9 @@ def _raise_again(
             error.add_note(f"raised by f at sample {first + t}, x = {shown(rows)}")
             raise
     raise RuntimeError(
-        f"f, direct or conditional failed between samples {first} and {first + count - 1} in "
-        "compiled code, and f does not when called again: look at the others, or is f not pure?"
+        f"f, direct, conditional or derivative failed between samples {first} and "
+        f"{first + count - 1} in compiled code, and f does not when called again: look at the "
+        "others, or is f not pure?"
     )
 
 

@@ -45,9 +45,13 @@ _RESOLVED = 1e-12
 #: right, relative to that at the median.
 _TABLE_ENDS, _INTEGRAL_ENDS, _RIGHT = 50.0, 88.0, 38.0
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(6)
-_FEWEST, _MOST = 256, 8192
+_FEWEST, _ENOUGH, _MOST = 256, 1000, 8192
 #: Relative to a value and to the largest one; halved steps divide errors by 16.
 _TOLERANCE, _OF_LARGEST = 16 * 2e-9, 1e-3
+#: From here on all is linear, but for ``(σ/y)² < 1e-14``.
+_LINEAR = 18.0
+#: Of integrals that should be 0.
+_LEFT = 1e-8
 _DRAWN = 400
 
 
@@ -203,8 +207,9 @@ class _Scale:
             (True, True): _BETWEEN,
         }[bounded]  # fmt: skip
         y = self._y(draw_samples(one, _DRAWN, 0)[:, 0])
-        lower, self.middle, upper = np.quantile(y, [0.16, 0.5, 0.84])
-        self.spread = (upper - lower) / 2
+        # Of the core alone, which heavy tails leave narrow; of normals a standard deviation.
+        lower, self.middle, upper = np.quantile(y, [0.4, 0.5, 0.6])
+        self.spread = (upper - lower) / 0.507
 
     def _y(self, x: np.ndarray) -> np.ndarray:
         if self.link == _PLAIN:
@@ -243,50 +248,75 @@ class _Scale:
         """Natural scores, (rows, C)."""
         return self.one.natural_scores_of(self.at(u)[0][:, None])
 
-    def end(self, side: int, fall: float) -> float:
-        """Where the density of u has fallen so far."""
-        inside, outside = 0.0, 750.0
-        steps = np.concatenate([np.arange(1, 160) / 4, 40 * 1.1 ** np.arange(32)])
-        level = self.log_density(np.zeros(1))[0] - fall
-        for _ in range(3):  # each of them narrows it
-            low = ~(self.log_density(side * steps) > level)
-            first = int(np.argmax(low)) if low.any() else len(steps) - 1
-            inside, outside = (steps[first - 1] if first else inside), steps[first]
-            steps = np.linspace(inside, outside, 33)[1:]
-        return float(side * inside)
+    def ends(self, *falls: float) -> list[tuple[float, float]]:
+        """Where the density of u has fallen so far from that at 0, on both sides."""
+        steps = np.concatenate([np.arange(160) / 4, 40 * 1.1 ** np.arange(32)])
+        both = self.log_density(np.concatenate([-steps, steps])).reshape(2, -1)
+        level = both[0, 0]
+
+        def end(side: int, fall: float) -> float:
+            first = _first_below(both[side], level - fall)
+            finer = np.linspace(steps[first], steps[first + 1], 33)
+            sign = (-1.0, 1.0)[side]
+            return sign * float(finer[_first_below(self.log_density(sign * finer), level - fall)])
+
+        return [(end(0, fall), end(1, fall)) for fall in falls]
+
+
+def _first_below(values: np.ndarray, level: float) -> int:
+    """The place before the first one that is not above a level, or the last but one."""
+    low = ~(values > level)
+    return max(int(np.argmax(low)), 1) - 1 if low.any() else len(values) - 2
 
 
 def tables_of(one: Family, wanted: Sequence[int]) -> Tables:
-    """Tables of some parameters of a distribution of one coordinate."""
+    """Tables of some parameters of a distribution of one coordinate.
+
+    Raises
+    ------
+    ValueError
+        If its density or score is beyond what float64 resolves.
+    """
+    try:
+        return _tables_of(one, wanted)
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError(
+            f"estimator='pathwise': {one!r} is so extreme that float64 does not resolve how its "
+            "samples move, take 'score'"
+        ) from error
+
+
+def _tables_of(one: Family, wanted: Sequence[int]) -> Tables:
     scale = _Scale(one)
-    ends = [scale.end(side, _TABLE_ENDS) for side in (-1, 1)]
-    far = [scale.end(side, _INTEGRAL_ENDS) for side in (-1, 1)]
-    cells = _FEWEST
+    ends, far = scale.ends(_TABLE_ENDS, _INTEGRAL_ENDS)
+    ends = tuple(np.clip(ends, -_LINEAR, _LINEAR))
+    cells, before = _FEWEST, math.inf
     while True:
         step = (ends[1] - ends[0]) / cells
-        u, values, density = _integrated(scale, ends, far, step, wanted)
-        values, density = values[:, u[1] : u[1] + cells + 1], density[u[1] : u[1] + cells + 1]
-        if cells >= _MOST or _fine(values, density):
+        first, values, density, left = _integrated(scale, ends, far, step, wanted)
+        values, density = (a[..., first : first + cells + 1] for a in (values, density))
+        error = max(_error(values, density), left / _LEFT)
+        # Where x is hardly told from an end of its support, it is rounding that remains.
+        rounding = cells > _ENOUGH and error > before / 4
+        if error <= 1 or rounding or cells >= _MOST:
             break
-        cells *= 2
+        cells, before = 2 * cells, error
     grid = np.array([
         scale.link, scale.low, scale.high, scale.middle, 1 / scale.spread, ends[0], 1 / step, cells,
     ])  # fmt: skip
     return Tables(grid, [_cubics(column) for column in values])
 
 
-def _fine(values: np.ndarray, density: np.ndarray) -> bool:
-    """Whether cubics through every other value meet those between."""
+def _error(values: np.ndarray, density: np.ndarray) -> float:
+    """How far cubics through every other value are off those between, in units of tolerance."""
     from scipy.interpolate import CubicSpline
 
     at = np.arange(values.shape[1])
     found = CubicSpline(at[::2], values[:, ::2], axis=1)(at)
     matters = density > density.max() - _RIGHT
-    error = np.abs(found - values)[:, matters]
-    size = np.abs(values[:, matters])
-    return bool(
-        np.all(error <= _TOLERANCE * (size + _OF_LARGEST * size.max(axis=1, keepdims=True)))
-    )
+    error, size = np.abs(found - values)[:, matters], np.abs(values[:, matters])
+    most = _TOLERANCE * (size + _OF_LARGEST * size.max(axis=1, keepdims=True))
+    return float(np.max(error / most))
 
 
 def _cubics(values: np.ndarray) -> np.ndarray:
@@ -305,7 +335,8 @@ def _cubics(values: np.ndarray) -> np.ndarray:
 def _integrated(
     scale: _Scale, ends: Sequence[float], far: Sequence[float], step: float, wanted: Sequence[int]
 ) -> Any:
-    """``∂u/∂θ`` at the edges of cells."""
+    """The edge at which the table starts; of all edges ``∂u/∂θ`` and the log-density; and what is
+    left of integrals, relative to those of absolute values, that should be 0."""
     before, behind = (math.ceil(abs(b - a) / step) for a, b in zip(ends, far, strict=True))
     cells = round((ends[1] - ends[0]) / step)
     edges = ends[0] + step * np.arange(-before, cells + behind + 1)
@@ -319,7 +350,8 @@ def _integrated(
     values = np.array([_from_nearer_tail(*both) for both in zip(cell, size, strict=True)])
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         values = -values / np.exp(at_edges)
-    return (edges, before), values, at_edges
+    left = np.max(np.abs(cell.sum(axis=1)) / size.sum(axis=1))
+    return before, values, at_edges, float(left)
 
 
 def _from_nearer_tail(cell: np.ndarray, size: np.ndarray) -> np.ndarray:
