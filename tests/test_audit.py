@@ -93,7 +93,7 @@ def moving():
 
 
 def subject(f, p=P, seed=0, args=()):
-    return Subject(fs.Integrand(f), p, args, tuple(p.parameters), seed, 1)
+    return Subject(fs.Integrand(f), p, args, tuple(p.parameters), seed, 1, timed=False)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +164,20 @@ def test_common_random_numbers_are_unbiased_for_jumps():
     # d/dloc in units of the distribution, whose scale is 1, as the score's own size over the sample
     truth = np.exp(-0.125) / np.sqrt(2 * np.pi)
     assert abs(np.mean(means) - truth) < 4.5 * np.sqrt(np.mean(np.square(errors)) / 20)
+
+
+def test_what_f_raises_between_samples_is_reported():
+    calls = []
+
+    def late(x):
+        calls.append(len(x))
+        if len(calls) > 12:
+            raise ValueError("no such strike")
+        return x[:, 0]
+
+    audit = fs.audit(late, P, n=2000, rng=0)
+    assert "no such strike" in audit["runs"].text
+    assert audit["score"].level == "ok"
 
 
 def test_a_support_that_moves_is_found(moving):
@@ -288,6 +302,7 @@ def test_the_command_line(tmp_path, capsys):
     ({"p": 3}, TypeError, "p=3 is not a distribution"),
     ({"wrt": "shape"}, ValueError, "wrt='shape'"),
     ({"n": 0}, ValueError, "n=0"),
+    ({"n": 10}, ValueError, "n=10: so few samples"),
     ({"args": 3}, TypeError, "args=3 is not a tuple"),
     ({"threads": 1.5}, TypeError, "threads=1.5"),
     ({"f": lambda x, k: x}, TypeError, "cannot be called"),

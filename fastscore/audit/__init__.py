@@ -22,6 +22,7 @@ from fastscore.audit.subject import Subject
 from fastscore.audit.tails import check_tails
 from fastscore.checks import count
 from fastscore.engine.streams import seed_of
+from fastscore.estimate import Estimate
 from fastscore.families import Family
 from fastscore.families._moving import reason
 from fastscore.gradient import checked, names_of
@@ -51,8 +52,8 @@ def audit(
     f, p, args, wrt
         As of `gradient`.  What f raises, or returns that is not finite, is reported.
     n : int, optional
-        Samples of the estimate, and for each check at most; by default as many as about a second
-        is enough for.
+        Samples of the estimate, 200 at least, and for each check at most; by default as many as
+        about a second is enough for.  Given, findings depend on ``rng`` alone, but for times.
     rng : None, int, Generator, BitGenerator or SeedSequence
         Source of randomness (SPEC 7).
     threads : int, optional
@@ -86,6 +87,8 @@ def audit(
     """
     start = time.perf_counter()
     n = None if n is None else count("n", n)
+    if n is not None and n < _LEAST:
+        raise ValueError(f"n={n}: so few samples tell nothing, give {_LEAST} at least")
     threads = None if threads is None else count("threads", threads)
     seed = seed_of(rng)
     title = _title(f, p)
@@ -104,18 +107,30 @@ def audit(
             "is what audit compares with: leave it out"
         )
     integrand.resolve(args)
-    subject = Subject(integrand, p.whole, args, names_of(wrt, p), seed, threads)
+    subject = Subject(integrand, p.whole, args, names_of(wrt, p), seed, threads, n is None)
+    checks: list[Finding] = []
     try:
         size = n or int(np.clip(subject.affordable(_ESTIMATE), _LEAST, subject.most))
-        x, scores = subject.sample(min(size, subject.most))
-        values = subject.values(x)
-        pure = check_deterministic(subject, x, values)
-    except Exception as error:
-        return made([_raised(error)], 0, subject)
-    good = np.isfinite(values)
-    checks = [check_finite(subject, x, values), pure, check_scores(subject, x, scores)]
-    if good.sum() < 2 or pure.level != "ok":
+        estimate, seconds, more = _look(subject, size, checks)
+    except Exception as error:  # of f, wherever it is called
+        checks.append(_raised(error))
         return made(checks, 0, subject)
+    if estimate is None:
+        return made(checks, 0, subject)
+    return made(checks, size, subject, advice=more, sizes=sizes(estimate, seconds / size))
+
+
+def _look(
+    subject: Subject, size: int, checks: list[Finding]
+) -> tuple[Estimate | None, float, tuple[Finding, ...]]:
+    """Fill in the checks; the estimate, if any could be made, its time, and advice."""
+    x, scores = subject.sample(min(size, subject.most))
+    values = subject.values(x)
+    good = np.isfinite(values)
+    pure = check_deterministic(subject, x, values)
+    checks += [check_finite(subject, x, values), pure, check_scores(subject, x, scores)]
+    if good.sum() < 2 or pure.level != "ok":
+        return None, 0.0, ()
     tails = check_tails(subject, values, scores)
     moved = moves(subject, _MOVES, len(x))
     checks += [check_support(subject, moved), check_differences(subject, moved)]
@@ -126,14 +141,13 @@ def audit(
     if seconds > 2 * size * subject.cost:  # kernels were compiled, or loaded
         seconds = min(seconds, subject.estimate(size).seconds)
     checks += [smooth, *check_path(subject, estimate), check_baselines(subject, estimate)]
+    # Other terms than f s are not those that alternatives are compared with.
+    plain = subject.integrand.weighs is None and subject.integrand.direct is None
     case = Case(
         subject, values[good], scores[good], moved, smooth=smooth.level == "ok",
-        measured=tails.level in ("ok", "note"),
+        measured=plain and tails.level in ("ok", "note"),
     )  # fmt: skip
-    return made(
-        checks, size, subject, advice=alternatives(case),
-        sizes=sizes(estimate, seconds / size),
-    )  # fmt: skip
+    return estimate, seconds, alternatives(case)
 
 
 def _title(f: Any, p: Any) -> str:

@@ -19,6 +19,7 @@ from fastscore.plan import Plan
 
 #: Seconds for calls of f and draws of samples; what else there is takes about as long.
 _SECONDS = 0.5
+_UNTIMED = 10**9
 #: Samples at most, and numbers kept of them at most.
 _SAMPLES, _NUMBERS = 100_000, 2_000_000
 
@@ -41,6 +42,8 @@ class Subject:
         Of samples.
     threads : int or None
         Of runs.
+    timed : bool
+        Whether time is to be kept; else how many samples there are depends on no clock.
     evaluations : int
         How often f was evaluated so far.
     """
@@ -51,6 +54,7 @@ class Subject:
     wrt: tuple[str, ...]
     seed: int
     threads: int | None
+    timed: bool = True
     evaluations: int = 0
 
     def __post_init__(self) -> None:
@@ -152,7 +156,7 @@ class Subject:
 
     def affordable(self, share: float) -> int:
         """Samples that a share of the time is enough for."""
-        return int(share * _SECONDS / self.cost)
+        return int(share * _SECONDS / self.cost) if self.timed else _UNTIMED
 
     @property
     def most(self) -> int:
