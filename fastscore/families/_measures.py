@@ -16,28 +16,6 @@ import numpy as np
 
 from fastscore.engine import measures as kinds
 from fastscore.families._family import Family
-from fastscore.families._hazard import Hazard
-from fastscore.families._log_gamma import LogGamma
-from fastscore.families._log_kumaraswamy import LogKumaraswamy
-from fastscore.families._log_pareto import LogPareto
-from fastscore.families.bernoulli import Bernoulli
-from fastscore.families.binomial import Binomial
-from fastscore.families.categorical import Categorical
-from fastscore.families.cauchy import Cauchy
-from fastscore.families.exponential import Exponential
-from fastscore.families.gamma import Gamma
-from fastscore.families.geometric import Geometric
-from fastscore.families.gumbel import Gumbel
-from fastscore.families.half_normal import HalfNormal
-from fastscore.families.inverse_gamma import InverseGamma
-from fastscore.families.joint import Joint
-from fastscore.families.laplace import Laplace
-from fastscore.families.logistic import Logistic
-from fastscore.families.negative_binomial import NegativeBinomial
-from fastscore.families.normal import Normal
-from fastscore.families.poisson import Poisson
-from fastscore.families.shared import Shared
-from fastscore.families.student_t import StudentT
 
 
 @dataclass(frozen=True)
@@ -93,30 +71,30 @@ def _of_location_and_scale(p: Any, law: int, height: Any, shape: Any = 0.0) -> l
     ]
 
 
-def _normal(p: Normal) -> list[Rule]:
+def _normal(p: Any) -> list[Rule]:
     return _of_location_and_scale(p, kinds.NORMAL, 1 / math.sqrt(2 * math.pi))
 
 
-def _half_normal(p: HalfNormal) -> list[Rule]:
+def _half_normal(p: Any) -> list[Rule]:
     scale, unit = p._scale
     return [Rule(kinds.OUTWARD, unit, 0.0, scale)]
 
 
-def _laplace(p: Laplace) -> list[Rule]:
+def _laplace(p: Any) -> list[Rule]:
     """To both sides of loc as far as x, which is one of them."""
     _, of_scale = _of_location_and_scale(p, kinds.LAPLACE, 0.5)
     return [Rule(kinds.MIRROR, 0.5 / p._scale.value, p._loc), of_scale]
 
 
-def _logistic(p: Logistic) -> list[Rule]:
+def _logistic(p: Any) -> list[Rule]:
     return _of_location_and_scale(p, kinds.LOGISTIC, 0.25)
 
 
-def _cauchy(p: Cauchy) -> list[Rule]:
+def _cauchy(p: Any) -> list[Rule]:
     return _of_location_and_scale(p, kinds.STUDENT, 1 / math.pi, 1.0)
 
 
-def _student(p: StudentT) -> list[Rule]:
+def _student(p: Any) -> list[Rule]:
     from scipy.special import gammaln
 
     df = p._df.value
@@ -124,7 +102,7 @@ def _student(p: StudentT) -> list[Rule]:
     return [NO_RULE, *_of_location_and_scale(p, kinds.STUDENT, height, df)]
 
 
-def _gumbel(p: Gumbel) -> list[Rule]:
+def _gumbel(p: Any) -> list[Rule]:
     """``exp(−z)`` is exponential, of a rate that grows with loc."""
     scale = p._scale.value
     return [Rule(kinds.LOG_MORE, -1 / scale, p._loc, scale), NO_RULE]
@@ -136,84 +114,91 @@ def _more(rate: Any, events: Any = 1.0) -> Rule:
     return Rule(kinds.MORE, -events * unit, scale=1 / value)
 
 
-def _exponential(p: Exponential) -> list[Rule]:
+def _exponential(p: Any) -> list[Rule]:
     return [_more(p._rate)]
 
 
-def _gamma(p: Gamma) -> list[Rule]:
+def _gamma(p: Any) -> list[Rule]:
     return [NO_RULE, _more(p._rate, p._concentration.value)]
 
 
-def _log_gamma(p: LogGamma) -> list[Rule]:
+def _log_gamma(p: Any) -> list[Rule]:
     rate, unit = p._rate
     return [NO_RULE, Rule(kinds.LOG_MORE, -p._concentration.value * unit, -np.log(rate), -1.0)]
 
 
-def _inverse_gamma(p: InverseGamma) -> list[Rule]:
+def _inverse_gamma(p: Any) -> list[Rule]:
     rate, unit = p._rate
     return [NO_RULE, Rule(kinds.INVERSE_MORE, -p._concentration.value * unit, scale=1 / rate)]
 
 
-def _hazard(p: Hazard) -> list[Rule]:
+def _hazard(p: Any) -> list[Rule]:
     """``x^k`` is exponential, of rate ``scale^−k``; drawn is v, its ratio to the mean."""
     return [Rule(kinds.MORE, p._concentration.value * p._scale.unit), NO_RULE]
 
 
-def _log_pareto(p: LogPareto) -> list[Rule]:
+def _log_pareto(p: Any) -> list[Rule]:
     return [_more(p._alpha)]
 
 
-def _log_kumaraswamy(p: LogKumaraswamy) -> list[Rule]:
+def _log_kumaraswamy(p: Any) -> list[Rule]:
     return [NO_RULE, _more(p._zero)]
 
 
-def _poisson(p: Poisson) -> list[Rule]:
+def _poisson(p: Any) -> list[Rule]:
     rate, unit = p._rate
     return [Rule(kinds.NEXT, rate * unit)]
 
 
-def _geometric(p: Geometric) -> list[Rule]:
+def _geometric(p: Any) -> list[Rule]:
     return [Rule(kinds.LATER, -p._q * p._unit, scale=-1 / p._log_q)]
 
 
-def _negative_binomial(p: NegativeBinomial) -> list[Rule]:
+def _negative_binomial(p: Any) -> list[Rule]:
     """One failure more, and a success."""
     return [NO_RULE, Rule(kinds.LATER, p._count.value * p._p * p._unit, scale=-1 / p._log_p)]
 
 
-def _bernoulli(p: Bernoulli) -> list[Rule]:
+def _bernoulli(p: Any) -> list[Rule]:
     return [Rule(kinds.FLIP, p._p * p._q * p._unit)]
 
 
-def _binomial(p: Binomial) -> list[Rule]:
+def _binomial(p: Any) -> list[Rule]:
     """A success more or none of one of the trials: x has the one or the other."""
     return [Rule(kinds.TRIAL, p.variance * p._unit, shape=p._trials)]
 
 
-_RULES: dict[type, Callable[[Any], list[Rule]]] = {
-    Bernoulli: _bernoulli, Binomial: _binomial, Cauchy: _cauchy, Exponential: _exponential,
-    Gamma: _gamma, Geometric: _geometric, Gumbel: _gumbel, HalfNormal: _half_normal,
-    Hazard: _hazard, InverseGamma: _inverse_gamma, Laplace: _laplace, LogGamma: _log_gamma,
-    LogKumaraswamy: _log_kumaraswamy, LogPareto: _log_pareto, Logistic: _logistic,
-    NegativeBinomial: _negative_binomial, Normal: _normal, Poisson: _poisson,
-    StudentT: _student,
+#: By name: a program that needs few families imports no others.
+_RULES: dict[str, Callable[[Any], list[Rule]]] = {
+    "Bernoulli": _bernoulli, "Binomial": _binomial, "Cauchy": _cauchy,
+    "Exponential": _exponential, "Gamma": _gamma, "Geometric": _geometric, "Gumbel": _gumbel,
+    "HalfNormal": _half_normal, "Hazard": _hazard, "InverseGamma": _inverse_gamma,
+    "Laplace": _laplace, "LogGamma": _log_gamma, "LogKumaraswamy": _log_kumaraswamy,
+    "LogPareto": _log_pareto, "Logistic": _logistic, "NegativeBinomial": _negative_binomial,
+    "Normal": _normal, "Poisson": _poisson, "StudentT": _student,
 }  # fmt: skip
 
 
-def measures_of(p: Family) -> Measures:
+def measures_of(p: Any) -> Measures:
     """The rules of a family's tiles; of those that are not here, or of dependent ones, none.
 
     A subclass has another distribution than its base, so that types must be the same.
     """
-    if type(p) is Shared:
+    name = name_of(p)
+    if name == "Shared":
         return measures_of(p.inner)
-    if type(p) is Joint:
+    if name == "Joint":
         return _side_by_side(p)
-    if type(p) is Categorical:
+    if name == "Categorical":
         return _categorical(p)
-    if type(p) in _RULES:
-        return _packed(np.tile(np.arange(p.d), len(p.index) // p.d), p.d, _RULES[type(p)](p))
+    if name in _RULES:
+        return _packed(np.tile(np.arange(p.d), len(p.index) // p.d), p.d, _RULES[name](p))
     return _packed(np.zeros(p.index.size, np.int64), p.index.size, [NO_RULE])
+
+
+def name_of(p: Family) -> str:
+    """What the package calls a family of its own, and no other."""
+    return type(p).__name__ if type(p).__module__.startswith("fastscore.families.") else ""
 
 
 def _packed(owners: np.ndarray, count: int, rules: list[Rule]) -> Measures:
@@ -230,7 +215,7 @@ def _packed(owners: np.ndarray, count: int, rules: list[Rule]) -> Measures:
     )  # fmt: skip
 
 
-def _categorical(p: Categorical) -> Measures:
+def _categorical(p: Any) -> Measures:
     """``∂p/∂log weight = p_k (δ_k − p)`` by each class k."""
     ((name, given),) = p.parameters.items()
     probs = p._probs.ravel()
@@ -239,7 +224,7 @@ def _categorical(p: Categorical) -> Measures:
     return _packed(p.owners, probs.size, [Rule(kinds.CLASS, by, shape=classes)])
 
 
-def _side_by_side(p: Joint) -> Measures:
+def _side_by_side(p: Any) -> Measures:
     parts = [measures_of(part) for part in p._parts.values()]
     firsts = np.cumsum([0, *(part.d for part in p._parts.values())])
     return Measures(
@@ -250,4 +235,4 @@ def _side_by_side(p: Joint) -> Measures:
     )
 
 
-__all__ = ["Measures", "Rule", "measures_of"]
+__all__ = ["Measures", "Rule", "measures_of", "name_of"]

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from fastscore.engine import flips
-from fastscore.families import Bernoulli, Family, Joint, Shared
+from fastscore.families import Family
+from fastscore.families._measures import name_of
 from fastscore.variance.differences import DifferenceTerms
 from fastscore.variance.estimators import Disarm, InPlace
 
@@ -36,7 +37,7 @@ class ArmTerms(DifferenceTerms):
 
     def __init__(self, p: Family, estimator: InPlace) -> None:
         parts = _parts(p)
-        if not all(type(part) is Bernoulli for part in parts):
+        if not all(name_of(part) == "Bernoulli" for part in parts):
             raise ValueError(
                 f"estimator={estimator.word!r} is for fs.Bernoulli, and p is {p!r}: take 'measure' "
                 "or 'score'"
@@ -60,11 +61,11 @@ class ArmTerms(DifferenceTerms):
         return at
 
 
-def _parts(p: Family) -> list[Any]:
+def _parts(p: Any) -> list[Any]:
     """What p is made of."""
-    if type(p) is Shared:
+    if name_of(p) == "Shared":
         return _parts(p.inner)
-    return list(p._parts.values()) if type(p) is Joint else [p]
+    return list(p._parts.values()) if name_of(p) == "Joint" else [p]
 
 
 __all__ = ["ArmTerms"]
