@@ -24,19 +24,19 @@ FAMILIES = {
 
 @njit
 def sample(table, workspace, rows):
-    blocks.start_stream(table, pointer(workspace), 0)
-    blocks.sample(table, pointer(workspace), rows)
+    blocks.start_stream(pointer(table), pointer(workspace), 0)
+    blocks.sample(pointer(table), pointer(workspace), rows)
 
 
 @njit
 def evaluate(table, workspace, rows, stop):
-    return blocks.evaluate(table, pointer(workspace), rows, stop)
+    return blocks.evaluate(pointer(table), pointer(workspace), rows, pointer(stop))
 
 
 @njit
 def absorb(table, workspace, rows, slot, products):
     return blocks.absorb_tile(
-        table, pointer(workspace), rows, 0, 0.0, pointer(slot), pointer(products)
+        pointer(table), pointer(workspace), rows, 0, 0.0, pointer(slot), pointer(products)
     )
 
 
