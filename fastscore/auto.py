@@ -12,7 +12,7 @@ import numpy as np
 
 from fastscore import agreement
 from fastscore.checks import count
-from fastscore.combinations import Combination, Field, competitors, with_baselines
+from fastscore.combinations import Combination, Field, competitors
 from fastscore.engine import host
 from fastscore.engine.streams import seed_of
 from fastscore.estimate import Estimate
@@ -102,6 +102,7 @@ class Race:
         self._run(self.default, _LEAST)
         if self.default.estimates[0].run_seconds > _COMPILED:
             self._run(self.default, _LEAST)  # the first run may have compiled something
+        self.seconds = len(self.default.seconds) * self._cost(first, _LEAST)[1]
         predicted = min(self.default.seconds) * self.n / self.threads
         self.most_seconds = max(_PART * predicted, _FLOOR)
         field, size = self._first_round([first, *others])
@@ -114,7 +115,7 @@ class Race:
                 self._run(record, size)
             alive = self._contenders(alive)
         self._clarify()
-        return self._with_baseline(self._winner())
+        return self._winner().combination
 
     def _first_round(self, combinations: list[Combination]) -> tuple[list[Combination], int]:
         """Those for which there is time, and samples of each: a part of what may be drawn.
@@ -247,17 +248,6 @@ class Race:
             if isinstance(combination.sampling, str):
                 return min(self.default.seconds) + extra * self.pilot.p.d
         return max(min(record.seconds), min(self.default.seconds))
-
-    def _with_baseline(self, record: Record) -> Combination:
-        """The baseline that the winner's replicates are fitted best by: they are few."""
-        if record.combination.sampling != "sobol" or not record.variance:
-            return record.combination
-        best = record
-        for combination in with_baselines(record.combination):
-            other = record.under(combination)
-            if other.variance < best.variance * (1 - record.variance_error()):
-                best = other
-        return best.combination
 
 
 def _whole(combination: Combination, size: int) -> int:
