@@ -12,7 +12,7 @@ import numpy as np
 
 from fastscore import agreement
 from fastscore.checks import count
-from fastscore.combinations import Combination, Field, competitors, with_baselines
+from fastscore.combinations import Combination, Field, competitors
 from fastscore.engine import host
 from fastscore.engine.streams import seed_of
 from fastscore.estimate import Estimate
@@ -24,8 +24,8 @@ from fastscore.variance.estimators import Enumerate
 from fastscore.variance.sampling import Independent, as_sampling
 
 #: Part of the run's samples, and of its time, that a pilot may take; and seconds it always may,
-#: for half a dozen runs.
-_PART, _FLOOR = 0.08, 1.6e-3
+#: for half a dozen runs and one with a Taylor polynomial.
+_PART, _FLOOR = 0.08, 3.2e-3
 #: Samples of a first pilot run at least.
 _LEAST = 512
 #: Relative error of seconds, as a difference that is never worth a choice.
@@ -33,6 +33,8 @@ _TIMING = 0.05
 #: Seconds of a coordinate beyond those of independent samples, for dependent ones (measured: few
 #: pilot samples cannot tell them from what starting kernels takes).
 _EXTRA = {"sobol": 2e-10, "antithetic": 5e-11, "stratified": 1.2e-9, "orthogonal": 1.5e-9}
+#: Seconds of a first run that may hold compilation.
+_COMPILED = 2e-3
 #: Seconds that a pilot run takes beside its samples: with products of scores, or controls, or
 #: neither.  Measured once, so that the clock, which may meet compilation, decides less.
 _SLOW_START, _START = 1.3e-3, 2.5e-4
@@ -96,39 +98,57 @@ class Race:
             return others[0]  # no variance, at fewer evaluations: there is nothing to find out
         if not others or self.most_calls < 2 * _LEAST:
             return first
-        size = self._size(1 + len(others))
         self.default = self.pilot.add(first)
-        self._run(self.default, size)
-        predicted = self.default.second * self.n / self.threads
+        self._run(self.default, _LEAST)
+        if self.default.estimates[0].run_seconds > _COMPILED:
+            self._run(self.default, _LEAST)  # the first run may have compiled something
+        self.seconds = len(self.default.seconds) * self._cost(first, _LEAST)[1]
+        predicted = min(self.default.seconds) * self.n / self.threads
         self.most_seconds = max(_PART * predicted, _FLOOR)
-        runs = self.most_seconds / _START
-        if runs < 2 * len(others):  # there is time for one round, of as many samples as may be
-            size = self._size(1 + min(runs, len(others)), 1.2)
-        for combination in others:
-            if self._afford([combination], size):
-                self._run(self.pilot.add(combination), size)
+        field, size = self._first_round([first, *others])
+        for combination in field:
+            record = self.default if combination is first else self.pilot.add(combination)
+            self._run(record, size)
         alive = self._contenders(self.pilot.records)
         while len(alive) > 1 and self._afford([r.combination for r in alive], size := 2 * size):
             for record in alive:
                 self._run(record, size)
             alive = self._contenders(alive)
         self._clarify()
-        return self._with_baseline(self._winner(self.pilot.records))
+        return self._winner().combination
+
+    def _first_round(self, combinations: list[Combination]) -> tuple[list[Combination], int]:
+        """Those for which there is time, and samples of each: a part of what may be drawn.
+
+        Half of them where later rounds have time, too.
+        """
+        field: list[Combination] = []
+        for combination in combinations:
+            if self._afford([*field, combination], _LEAST):
+                field.append(combination)
+        seconds = sum(self._cost(combination, _LEAST)[1] for combination in field)
+        part = 2 if self.seconds + 2 * seconds <= self.most_seconds else 1
+        calls = sum(self._cost(combination, _LEAST)[0] for combination in field)
+        size = int((self.most_calls - self.calls) / part / max(calls, 1) * _LEAST)
+        while size > _LEAST and not self._afford(field, size):
+            size = max(_LEAST, size // 2)
+        return field, size
 
     def _clarify(self) -> None:
         """Spend what samples are left on the default, where it is too uncertain for a verdict."""
+        if not self.default.variance:
+            return
         known = [record for record in self.pilot.records if not record.refused]
         leader = max(known, key=lambda record: self.log_gain(record)[0])
+        told = self.default.variance_error() < KNOWN
+        if leader.combination.pathwise:
+            told = told and self._verdict(leader).clear
         left = self.most_calls - self.calls
-        if leader.combination.pathwise and left >= _LEAST and not self._verdict(leader).clear:
+        if leader is not self.default and left >= _LEAST and not told:
             self._run(self.default, left)
 
-    def _size(self, runs: float, rounds: float = 2.0) -> int:
-        """Samples of so many runs in the first of so many rounds: a power of two."""
-        return max(_LEAST, 2 ** int(math.log2(self.most_calls / rounds / runs)))
-
     def _run(self, record: Record, size: int) -> None:
-        self.pilot.run(record, size)
+        self.pilot.run(record, _whole(record.combination, size))
         if not record.refused:
             calls, seconds = self._cost(record.combination, size)
             self.calls, self.seconds = self.calls + calls, self.seconds + seconds
@@ -143,9 +163,9 @@ class Race:
 
     def _cost(self, combination: Combination, size: int) -> tuple[int, float]:
         """Evaluations and seconds of a pilot run."""
-        calls = size * self._evaluations(combination)
+        calls = _whole(combination, size) * self._evaluations(combination)
         start = _SLOW_START if _slow(combination) else _START
-        return calls, start + calls * self.default.second
+        return calls, start + calls * min(self.default.seconds)
 
     def _evaluations(self, combination: Combination) -> int:
         """Of f, or of f and its derivative, for each sample."""
@@ -172,18 +192,22 @@ class Race:
             if gain + 2 * error >= least or (record is self.default and not told)
         ]  # fmt: skip
 
-    def _winner(self, records: list[Record]) -> Record:
+    def _winner(self) -> Record:
         """By the lower end of what it gains, one standard error down; ties go to the default."""
         default = self.default
-        if not default.variance or default.variance_error() > KNOWN:
+        if not default.variance:
             return default
+        known = default.variance_error() < KNOWN
         best, most = default, 0.0
-        for record in records[1:]:
+        for record in self.pilot.records[1:]:
             if record.refused:
                 continue
             gain, error = self.log_gain(record)
-            if gain - error > most and self._trusted(record):
-                best, most = record, gain - error
+            # The variance of Sobol' points falls faster than 1/n: they get the benefit of doubt.
+            promised = gain + error if record.combination.sampling == "sobol" else gain - error
+            better = gain > error if known else gain > 3 * error and record.variance > 0
+            if better and promised > most and self._trusted(record):
+                best, most = record, promised
         return best
 
     def _verdict(self, record: Record) -> agreement.Verdict:
@@ -213,7 +237,7 @@ class Race:
             return math.inf, 0.0
         error = self.default.variance_error()
         gain = math.log(self.default.variance / record.variance)
-        gain += math.log(self.default.second / self._second(record))
+        gain += math.log(min(self.default.seconds) / self._second(record))
         return gain, math.hypot(error, record.variance_error(error), _TIMING)
 
     def _second(self, record: Record) -> float:
@@ -222,19 +246,13 @@ class Race:
         if combination.estimator == "score" and not _slow(combination):
             extra = _EXTRA.get(str(combination.sampling), 0.0)
             if isinstance(combination.sampling, str):
-                return self.default.second + extra * self.pilot.p.d
-        return max(record.second, self.default.second)
+                return min(self.default.seconds) + extra * self.pilot.p.d
+        return max(min(record.seconds), min(self.default.seconds))
 
-    def _with_baseline(self, record: Record) -> Combination:
-        """The baseline that the winner's replicates are fitted best by: they are few."""
-        if record.combination.sampling != "sobol" or not record.variance:
-            return record.combination
-        best = record
-        for combination in with_baselines(record.combination):
-            other = record.under(combination)
-            if other.variance < best.variance * (1 - record.variance_error()):
-                best = other
-        return best.combination
+
+def _whole(combination: Combination, size: int) -> int:
+    """Samples of a run: of Sobol' points a power of two, which they would be rounded up to."""
+    return 2 ** max(8, round(math.log2(size))) if combination.sampling == "sobol" else size
 
 
 def _slow(combination: Combination) -> bool:
