@@ -97,7 +97,7 @@ def student_below(df, x):
             [1e-9, 1e-3, 0.2, 0.5, 0.9, 0.9999],
         ),
     ],
-    ids=str,
+    ids=["Gamma-0.5", "Gamma-3", "Gamma-50", "StudentT-0.2", "StudentT-3", "Beta-2-3"],
 )
 def test_digits_of_tables(p, below, at):
     """By the first parameter, tails included, to 1e-8; but where it passes through 0."""
