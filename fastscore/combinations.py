@@ -15,9 +15,6 @@ import numpy as np
 from fastscore.engine.enumeration import MOST_OUTCOMES
 from fastscore.engine.sobol import MOST_COORDINATES
 from fastscore.families import Family
-from fastscore.families.low_rank_multivariate_normal import LowRankMultivariateNormal
-from fastscore.families.multivariate_normal import MultivariateNormal
-from fastscore.families.normal import Normal
 from fastscore.integrand import Integrand
 from fastscore.plan import Plan
 from fastscore.variance.delta_method import DeltaMethod
@@ -37,7 +34,6 @@ _MOST_IN_SETS = 2**10
 _SET, _TOP = 4, 16
 
 _BASELINES = (None, "mean", "scalar", "optimal")
-_GAUSSIANS = (Normal, MultivariateNormal, LowRankMultivariateNormal)
 
 
 @dataclass(frozen=True)
@@ -272,7 +268,10 @@ def _controlled(
     integrand: Integrand, p: Family, fixed: Combination, samplings: list[Any]
 ) -> list[Combination]:
     """The Taylor polynomial of few Gaussians."""
-    if fixed.options.keys() - {"sampling"} or not isinstance(p, _GAUSSIANS):
+    from fastscore.families import LowRankMultivariateNormal, MultivariateNormal, Normal
+
+    gaussian = isinstance(p, (Normal, MultivariateNormal, LowRankMultivariateNormal))
+    if fixed.options.keys() - {"sampling"} or not gaussian:
         return []
     if p.d > _MOST_DIFFERENCED or integrand.nonfinite == "omit" or integrand.weighs is not None:
         return []
