@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fastscore import families
 from fastscore.adaptive import amis, cross_entropy, pmc
 from fastscore.audit import Audit, Finding, audit
-from fastscore.compare import Comparison, compare
+from fastscore.choice.compare import Comparison, compare
 from fastscore.engine.utilities import utilities
 from fastscore.estimate import Estimate
 from fastscore.gradient import Interrupted, gradient

@@ -291,7 +291,7 @@ def gradient(
 
 def _auto(f: Any, p: Any, *, proposals: Any, **options: Any) -> Estimate:
     """The estimate by what a pilot finds best."""
-    from fastscore.auto import choose
+    from fastscore.choice.auto import choose
 
     if proposals is not None:
         raise ValueError(

@@ -11,11 +11,18 @@ from cases import z_of_mean
 from numba import config
 
 import fastscore as fs
-from fastscore import agreement, auto
-from fastscore.combinations import Combination
-from fastscore.pilot_runs import Pilot, Record
+from fastscore.choice import agreement, auto
+from fastscore.choice.combinations import Combination
+from fastscore.choice.pilot import Pilot, Record
 
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="needs Numba's compiler")
+
+
+@pytest.fixture(autouse=True)
+def no_hurry(monkeypatch):
+    """Let no busy machine end a pilot: samples alone limit it."""
+    monkeypatch.setattr(auto, "_FLOOR", 60.0)
+
 
 LIMIT = 4.5
 N = 50_000
@@ -28,6 +35,14 @@ def square(x):
 
 def slope(x):
     return 2 * (x - 1.0) + 0.3
+
+
+def growth(x):
+    return np.exp(0.2 * x.sum(axis=1))
+
+
+def growth_slopes(x):
+    return np.repeat(0.2 * growth(x)[:, None], x.shape[1], axis=1)
 
 
 def digital(x):
@@ -60,12 +75,14 @@ def test_no_more_outcomes_than_samples_are_summed():
 
 
 def test_pathwise_wins_for_a_smooth_f():
-    estimate = fs.gradient(SMOOTH, NORMAL, n=N, rng=1, estimator="auto")
+    """Of more coordinates than `DeltaMethod` is offered for."""
+    p = fs.Normal(np.zeros(10), np.ones(10))
+    f = fs.Integrand(growth, derivative=growth_slopes)
+    estimate = fs.gradient(f, p, wrt="loc", n=N, rng=1, estimator="auto")
     assert estimate.options["estimator"] == "pathwise"
-    score = fs.gradient(square, NORMAL, n=N, rng=1)
+    score = fs.gradient(growth, p, wrt="loc", n=N, rng=1)
     assert np.sum(estimate.flat_stderr**2) < 0.1 * np.sum(score.flat_stderr**2)
-    truth = [2 * (0.5 - 1.0) + 0.3, 2.0]
-    assert np.all(np.abs(estimate.flat - truth) < LIMIT * estimate.flat_stderr + 1e-12)
+    assert np.all(np.abs(estimate.flat - 0.2 * np.exp(0.2)) < LIMIT * estimate.flat_stderr)
 
 
 def test_a_digital_payoff_drops_pathwise():
@@ -87,11 +104,12 @@ def test_rare_events_leave_the_default():
         assert estimate.options == {"n": N, "rng": seed}
 
 
-def test_pairs_win_for_an_even_f():
+def test_what_cancels_wins_for_an_even_f():
     """Of Student's t there are neither Sobol' points nor orthogonal sets; by loc ``f s`` is odd."""
     p = fs.StudentT(10.0, [0.0], [1.0])
     estimate = fs.gradient(lambda x: np.abs(x[:, 0]), p, wrt="loc", n=N, rng=1, estimator="auto")
-    assert estimate.options["sampling"] == "antithetic"
+    options = estimate.options
+    assert "antithetic" in options.values() or options["estimator"] == "measure"
     assert estimate.flat_stderr[0] == pytest.approx(0, abs=1e-12)
 
 

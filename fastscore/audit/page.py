@@ -14,18 +14,21 @@ _MARKS = {"ok": "✓", "note": "·", "warning": "!", "failure": "✗"}
 #: For terminals without them.
 _ASCII = str.maketrans({
     "✓": "+", "✗": "X", "·": "*", "±": "+/-", "≠": "!=", "∂": "d", "θ": "theta", "…": "...",
+    "→": "->",
     **dict.fromkeys("┏┳┓┡╇┩└┴┘", "+"), **dict.fromkeys("━─", "-"), **dict.fromkeys("┃│", "|"),
 })  # fmt: skip
 _WIDTH = 100
+_MEASURED = " → Sobol' points and all else that applies: fs.compare(f, p) measures their gains"
 
 
 def page(audit: Audit) -> str:
     """Plain text, of characters that the terminal can show."""
     from rich.console import Group
+    from rich.text import Text
 
     parts: list[Any] = [_header(audit), "", verdict(audit), "", _listed(audit.checks)]
-    if audit.advice:
-        parts += ["", "What would do better", _listed(audit.advice)]
+    if not any(audit.at("failure")):
+        parts += ["", "What would do better", _listed(audit.advice), Text(_MEASURED)]
     if audit.sizes:
         parts += ["", _sizes(audit.sizes)]
     text = plain(Group(*parts), width=_WIDTH)

@@ -8,6 +8,7 @@ from fastscore.audit.findings import Finding
 from fastscore.audit.statistics import critical, standardized
 from fastscore.audit.subject import Subject
 from fastscore.estimate import Estimate
+from fastscore.variance.slopes import WrongDerivative
 
 
 def check_path(subject: Subject, estimate: Estimate) -> list[Finding]:
@@ -16,6 +17,8 @@ def check_path(subject: Subject, estimate: Estimate) -> list[Finding]:
         return []
     try:
         path = subject.estimate(estimate.n, estimator="pathwise", rng=subject.seed + 1)
+    except WrongDerivative as why:
+        return [Finding("derivative", "failure", f"differences of f disagree. {why}")]
     except (ValueError, TypeError, ArithmeticError) as why:
         return [Finding("derivative", "note", f"not compared: {why}")]
     error = np.hypot(path.flat_stderr, estimate.flat_stderr)

@@ -18,6 +18,10 @@ _STEP, _RELATIVE, _DOUBT = 1e-5, 1e-3, 10
 _FEWEST = 3
 
 
+class WrongDerivative(ValueError):
+    """A derivative that differences of f contradict."""
+
+
 def check_derivative(
     x: np.ndarray, slopes: np.ndarray, support: Support, f: Callable[[np.ndarray], np.ndarray]
 ) -> None:
@@ -58,7 +62,7 @@ def check_derivative(
         i = int(np.argmax(wrong[k]))
         length = shift[k, i][np.abs(shift[k, i]).argmax()]
         by = f"x[{k}]" if named else "all coordinates, with random signs"
-        raise ValueError(
+        raise WrongDerivative(
             f"derivative: by {by} it is {given[k, i] / length:.6g} at x = "
             f"{np.array2string(x[i], threshold=8)}, where differences of f give "
             f"{half[k, i] / length:.6g}. Mend it; or, by 'complex step', f is not analytic (abs, "
@@ -74,4 +78,4 @@ def _steps(x: np.ndarray, support: Support) -> np.ndarray:
     return np.where(support.integer, 0.0, np.minimum(steps, room / 2))
 
 
-__all__ = ["SAMPLES", "check_derivative"]
+__all__ = ["SAMPLES", "WrongDerivative", "check_derivative"]

@@ -98,6 +98,14 @@ class Field:
     combinations: tuple[Combination, ...]
     refused: dict[str, str]
 
+    @property
+    def few(self) -> tuple[Combination, ...]:
+        """Without Latin hypercubes where Sobol' points, cheaper strata, stand beside them."""
+        first, *others = self.combinations
+        if not any(one.sampling == "sobol" for one in others):
+            return self.combinations
+        return first, *(one for one in others if one.sampling != "stratified")
+
 
 def competitors(integrand: Integrand, p: Family, args: tuple[Any, ...], fixed: Combination,
                 most_outcomes: int) -> Field:  # fmt: skip

@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from fastscore import agreement
 from fastscore.checks import count
-from fastscore.combinations import Combination, Field, competitors
+from fastscore.choice import agreement
+from fastscore.choice.combinations import Combination, Field, competitors
+from fastscore.choice.pilot import KNOWN, Pilot, Record
 from fastscore.engine import host
 from fastscore.engine.streams import seed_of
 from fastscore.estimate import Estimate
 from fastscore.gradient import checked
 from fastscore.importance.proposals import SAMPLES
-from fastscore.pilot_runs import KNOWN, Pilot, Record
 from fastscore.variance.baselines import as_baseline
 from fastscore.variance.estimators import Enumerate
 from fastscore.variance.sampling import Independent, as_sampling
@@ -89,11 +89,11 @@ class Race:
         self.warnings: list[str] = []
         self.calls, self.seconds = 0, 0.0
         self.most_calls, self.most_seconds = int(_PART * n), math.inf
-        self.default = Record(field.combinations[0])
+        self.default = Record(field.few[0])
 
     def best(self) -> Combination:
         """The combination to run; the default where nothing is known to be better."""
-        first, *others = self.field.combinations
+        first, *others = self.field.few
         if others and others[0].exact:
             return others[0]  # no variance, at fewer evaluations: there is nothing to find out
         if not others or self.most_calls < 2 * _LEAST:
@@ -198,14 +198,18 @@ class Race:
         if not default.variance:
             return default
         known = default.variance_error() < KNOWN
-        best, most = default, 0.0
+        best, most = default, 0.0  # of a gain that is promised
         for record in self.pilot.records[1:]:
             if record.refused:
                 continue
             gain, error = self.log_gain(record)
-            # The variance of Sobol' points falls faster than 1/n: they get the benefit of doubt.
-            promised = gain + error if record.combination.sampling == "sobol" else gain - error
-            better = gain > error if known else gain > 3 * error and record.variance > 0
+            promised = gain - error
+            better = promised > 0 if known else gain > 3 * error and record.variance > 0
+            if record.combination.sampling == "sobol" and record.variance > 0:
+                # They are hardly ever worse, and gain more at more samples than a pilot draws: of
+                # heavy tails, whose variance few samples do not show, nothing else is known.
+                promised = gain + error
+                better = gain > 0 or not known
             if better and promised > most and self._trusted(record):
                 best, most = record, promised
         return best

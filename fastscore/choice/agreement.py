@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastscore.pilot_runs import Record
+from fastscore.choice.pilot import Record
 
 #: Chance that a right derivative is dropped, over all entries.
 _LEVEL = 1e-4

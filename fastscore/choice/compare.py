@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from fastscore import agreement
 from fastscore.checks import count
-from fastscore.combinations import Combination, competitors, with_baselines
+from fastscore.choice import agreement
+from fastscore.choice.combinations import Combination, competitors, with_baselines
+from fastscore.choice.pilot import KNOWN, Pilot, Record
 from fastscore.engine.streams import seed_of
 from fastscore.families import Family
 from fastscore.gradient import checked
 from fastscore.integrand import Integrand
 from fastscore.pictures import pyplot
-from fastscore.pilot_runs import KNOWN, Pilot, Record
 from fastscore.progress import progress_bar
 from fastscore.report import plain, table
 from fastscore.variance.control_variates import as_controls

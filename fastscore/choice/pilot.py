@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from fastscore.combinations import Combination
+from fastscore.choice.combinations import Combination
 from fastscore.engine.streams import derived_seed
 from fastscore.estimate import Estimate
 from fastscore.gradient import Interrupted, gradient

@@ -1,0 +1,1 @@
+"""Which estimator, sampling, baseline and control variates to combine: measured, not guessed."""
