@@ -108,6 +108,8 @@ class Race:
         field, size = self._first_round([first, *others])
         for combination in field:
             record = self.default if combination is first else self.pilot.add(combination)
+            if _twice(combination):
+                self._run(record, _LEAST // 2)
             self._run(record, size)
         alive = self._contenders(self.pilot.records)
         while len(alive) > 1 and self._afford([r.combination for r in alive], size := 2 * size):
@@ -124,13 +126,14 @@ class Race:
         """
         field: list[Combination] = []
         for combination in combinations:
-            if self._afford([*field, combination], _LEAST):
+            if self._afford(_runs([*field, combination]), _LEAST):
                 field.append(combination)
-        seconds = sum(self._cost(combination, _LEAST)[1] for combination in field)
+        runs = _runs(field)
+        seconds = sum(self._cost(combination, _LEAST)[1] for combination in runs)
         part = 2 if self.seconds + 2 * seconds <= self.most_seconds else 1
-        calls = sum(self._cost(combination, _LEAST)[0] for combination in field)
+        calls = sum(self._cost(combination, _LEAST)[0] for combination in runs)
         size = int((self.most_calls - self.calls) / part / max(calls, 1) * _LEAST)
-        while size > _LEAST and not self._afford(field, size):
+        while size > _LEAST and not self._afford(runs, size):
             size = max(_LEAST, size // 2)
         return field, size
 
@@ -205,9 +208,9 @@ class Race:
             gain, error = self.log_gain(record)
             promised = gain - error
             better = promised > 0 if known else gain > 3 * error and record.variance > 0
-            if record.combination.sampling == "sobol" and record.variance > 0:
-                # They are hardly ever worse, and gain more at more samples than a pilot draws: of
-                # heavy tails, whose variance few samples do not show, nothing else is known.
+            if _sobol(record.combination) and record.variance > 0:
+                # They are hardly ever worse: of heavy tails, whose variance few samples do not
+                # show, nothing else is known.
                 promised = gain + error
                 better = gain > 0 or not known
             if better and promised > most and self._trusted(record):
@@ -241,8 +244,18 @@ class Race:
             return math.inf, 0.0
         error = self.default.variance_error()
         gain = math.log(self.default.variance / record.variance)
+        if _sobol(record.combination):
+            most = max(estimate.n for estimate in record.estimates)
+            gain += self._decay(record) * math.log(max(self.n / most, 1.0))
         gain += math.log(min(self.default.seconds) / self._second(record))
         return gain, math.hypot(error, record.variance_error(error), _TIMING)
+
+    def _decay(self, record: Record) -> float:
+        """By which power of n the variance falls; of those that run at one size that of others."""
+        if _twice(record.combination):
+            return record.decay
+        alike = (one for one in self.pilot.records if _twice(one.combination) and one.estimates)
+        return max((one.decay for one in alike), default=0.0)
 
     def _second(self, record: Record) -> float:
         """Seconds of a sample."""
@@ -256,7 +269,22 @@ class Race:
 
 def _whole(combination: Combination, size: int) -> int:
     """Samples of a run: of Sobol' points a power of two, which they would be rounded up to."""
-    return 2 ** max(8, round(math.log2(size))) if combination.sampling == "sobol" else size
+    return 2 ** max(8, round(math.log2(size))) if _sobol(combination) else size
+
+
+def _sobol(combination: Combination) -> bool:
+    """Whether its variance may fall faster than 1/n."""
+    return combination.sampling == "sobol"
+
+
+def _twice(combination: Combination) -> bool:
+    """Whether it runs at two sizes first, for its rate."""
+    return _sobol(combination) and not _slow(combination)
+
+
+def _runs(field: list[Combination]) -> list[Combination]:
+    """One for each run of a first round."""
+    return [*field, *filter(_twice, field)]
 
 
 def _slow(combination: Combination) -> bool:

@@ -97,6 +97,21 @@ class Record:
         return max(within, spread) / variance
 
     @property
+    def decay(self) -> float:
+        """By which power of n the variance of one sample falls, from the least to the largest run.
+
+        One standard error down, and between 0 and 2: of scrambled nets the error of a smooth f of
+        one coordinate falls as n^−3/2 (A. B. Owen, Scrambled net variance for integrals of smooth
+        functions, Annals of Statistics 25 (1997)).
+        """
+        runs = sorted(zip((e.n for e in self.estimates), self.traces, self.errors, strict=True))
+        (few, high, one), (many, low, other) = runs[0], runs[-1]
+        if few == many or not high:
+            return 0.0
+        fall = math.log(high / low) if low else math.inf
+        return float(np.clip((fall - math.hypot(one, other)) / math.log(many / few), 0.0, 2.0))
+
+    @property
     def second(self) -> float:
         """Seconds of a sample: the median of all runs."""
         return median(self.seconds)
