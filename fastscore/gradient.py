@@ -132,7 +132,7 @@ def gradient(
 
         ``"auto"`` takes the combination of estimator, sampling, baseline and controls which has
         the least variance × seconds in a pilot on samples of its own, of up to 8 % of the samples
-        and of the time (or 3 ms), among those that are unbiased whatever f is, and ``"pathwise"``
+        and of the time (or 1 ms), among those that are unbiased whatever f is, and ``"pathwise"``
         where f's derivative is given and the score estimate bears it out.  Options that are not
         left at their defaults stay as they are.  Few samples leave the default; at most n outcomes
         are summed.  Choices depend on how long f takes: ``est.options`` repeats a run to the bit.

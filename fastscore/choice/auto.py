@@ -24,10 +24,14 @@ from fastscore.variance.estimators import Enumerate
 from fastscore.variance.sampling import Independent, as_sampling
 
 #: Part of the run's samples, and of its time, that a pilot may take; and seconds it always may,
-#: for half a dozen runs and one with a Taylor polynomial.
-_PART, _FLOOR = 0.08, 3.2e-3
-#: Samples of a first pilot run at least.
-_LEAST = 512
+#: for half a dozen runs that start quickly.
+_PART, _FLOOR = 0.08, 8e-4
+#: Logarithm of the gain of Sobol' points at which f is smooth enough for its Taylor polynomial to
+#: be worth a run that starts slowly, however little time there is: it gains much, or nothing.
+_SMOOTH = 1.0
+#: Samples of a pilot run at least; how many times as many, and what part of the run's, make up the
+#: first, which tells what a sample takes.
+_LEAST, _LONGER, _LONGER_PART = 512, 4, 0.01
 #: Relative error of seconds, as a difference that is never worth a choice.
 _TIMING = 0.05
 #: Seconds of a coordinate beyond those of independent samples, for dependent ones (measured: few
@@ -37,7 +41,7 @@ _EXTRA = {"sobol": 2e-10, "antithetic": 5e-11, "stratified": 1.2e-9, "orthogonal
 _COMPILED = 2e-3
 #: Seconds that a pilot run takes beside its samples: with products of scores, or controls, or
 #: neither.  Measured once, so that the clock, which may meet compilation, decides less.
-_SLOW_START, _START = 1.3e-3, 2.5e-4
+_SLOW_START, _START = 1.8e-3, 2.5e-4
 
 
 def choose(
@@ -88,7 +92,7 @@ class Race:
         self.pilot, self.field, self.n, self.threads = pilot, field, n, threads
         self.warnings: list[str] = []
         self.calls, self.seconds = 0, 0.0
-        self.most_calls, self.most_seconds = int(_PART * n), math.inf
+        self.most_calls, self.part_seconds = int(_PART * n), math.inf
         self.default = Record(field.few[0])
 
     def best(self) -> Combination:
@@ -99,18 +103,24 @@ class Race:
         if not others or self.most_calls < 2 * _LEAST:
             return first
         self.default = self.pilot.add(first)
-        self._run(self.default, _LEAST)
-        if self.default.estimates[0].run_seconds > _COMPILED:
-            self._run(self.default, _LEAST)  # the first run may have compiled something
+        long = max(_LONGER * _LEAST, int(_LONGER_PART * self.n))
+        long = max(_LEAST, min(long, self.most_calls // 4))
+        self._run(self.default, long)
+        if self.default.estimates[0].run_seconds > _COMPILED:  # or it is slow
+            self._run(self.default, _LEAST)
         self.seconds = len(self.default.seconds) * self._cost(first, _LEAST)[1]
         predicted = min(self.default.seconds) * self.n / self.threads
-        self.most_seconds = max(_PART * predicted, _FLOOR)
-        field, size = self._first_round([first, *others])
+        self.part_seconds = _PART * predicted
+        field, size = self._first_round(others)
         for combination in field:
-            record = self.default if combination is first else self.pilot.add(combination)
+            record = self.pilot.add(combination)
             if _twice(combination):
                 self._run(record, _LEAST // 2)
             self._run(record, size)
+        for combination in others:
+            polynomial = combination.control_variates is not None
+            if combination not in field and polynomial and self._smooth():
+                self._run(self.pilot.add(combination), min(size, self._left(combination)))
         alive = self._contenders(self.pilot.records)
         while len(alive) > 1 and self._afford([r.combination for r in alive], size := 2 * size):
             for record in alive:
@@ -130,7 +140,7 @@ class Race:
                 field.append(combination)
         runs = _runs(field)
         seconds = sum(self._cost(combination, _LEAST)[1] for combination in runs)
-        part = 2 if self.seconds + 2 * seconds <= self.most_seconds else 1
+        part = 2 if self.seconds + 2 * seconds <= self._most_seconds(runs) else 1
         calls = sum(self._cost(combination, _LEAST)[0] for combination in runs)
         size = int((self.most_calls - self.calls) / part / max(calls, 1) * _LEAST)
         while size > _LEAST and not self._afford(runs, size):
@@ -162,7 +172,23 @@ class Race:
         for combination in combinations:
             cost = self._cost(combination, size)
             calls, seconds = calls + cost[0], seconds + cost[1]
-        return calls <= self.most_calls and seconds <= self.most_seconds
+        return calls <= self.most_calls and seconds <= self._most_seconds(combinations)
+
+    def _most_seconds(self, combinations: Sequence[Combination]) -> float:
+        """The part of the run's time; of quick ones, what is always allowed if that is more."""
+        slow = any(map(_slow, combinations))
+        return self.part_seconds if slow else max(self.part_seconds, _FLOOR)
+
+    def _smooth(self) -> bool:
+        """Whether Sobol' points gain much."""
+        points = (r for r in self.pilot.records if _twice(r.combination) and r.estimates)
+        return bool(self.default.variance) and any(
+            gain - error > _SMOOTH for gain, error in map(self.log_gain, points)
+        )
+
+    def _left(self, combination: Combination) -> int:
+        """Samples that may still be drawn."""
+        return max(_LEAST, (self.most_calls - self.calls) // self._evaluations(combination))
 
     def _cost(self, combination: Combination, size: int) -> tuple[int, float]:
         """Evaluations and seconds of a pilot run."""
@@ -176,6 +202,8 @@ class Race:
         if isinstance(estimator, Enumerate) and estimator.coordinates is not None:
             support = self.pilot.p.whole.source.family.support_set
             return 1 + int(np.sum(support.high - support.low + 1))
+        if estimator == "measure":
+            return 1 + int(self.pilot.p.whole.index.size)
         return 1 if estimator == "score" else 2
 
     def _contenders(self, records: list[Record]) -> list[Record]:

@@ -100,11 +100,19 @@ class Field:
 
     @property
     def few(self) -> tuple[Combination, ...]:
-        """Without Latin hypercubes where Sobol' points, cheaper strata, stand beside them."""
+        """Where there are Sobol' points, without what they replace.
+
+        That is Latin hypercubes, which are dearer strata, and independent samples under a Taylor
+        polynomial.
+        """
         first, *others = self.combinations
         if not any(one.sampling == "sobol" for one in others):
             return self.combinations
-        return first, *(one for one in others if one.sampling != "stratified")
+        return first, *(
+            one for one in others
+            if one.sampling != "stratified"
+            and (one.control_variates is None or one.sampling == "sobol" or first.options)
+        )  # fmt: skip
 
 
 def competitors(integrand: Integrand, p: Family, args: tuple[Any, ...], fixed: Combination,

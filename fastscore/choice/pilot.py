@@ -30,7 +30,7 @@ KNOWN = 0.5
 #: What tells the pilot's random streams from others of the seed.
 _STREAM = 5
 #: Seconds that starting the kernels takes, which are not those of samples.
-_START = 2e-5
+_START = 3e-5
 #: Work on one thread up to here, so that what threads cost to start is not measured.
 _ONE_THREAD = 1e-3
 
