@@ -26,8 +26,9 @@ from fastscore.variance.sampling import Independent, as_sampling
 #: Part of the run's samples, and of its time, that a pilot may take; and seconds it always may,
 #: for half a dozen runs that start quickly.
 _PART, _FLOOR = 0.08, 8e-4
-#: Logarithm of the gain of Sobol' points at which f is smooth enough for its Taylor polynomial to
-#: be worth a run that starts slowly, however little time there is: it gains much, or nothing.
+#: Logarithm of the gain of Sobol' points at which, give or take its error, f is smooth enough for a
+#: Taylor polynomial to be worth a run that starts slowly, however little time there is: it gains
+#: much, or nothing.
 _SMOOTH = 1.0
 #: Samples of a pilot run at least; how many times as many, and what part of the run's, make up the
 #: first, which tells what a sample takes.
@@ -39,9 +40,10 @@ _TIMING = 0.05
 _EXTRA = {"sobol": 2e-10, "antithetic": 5e-11, "stratified": 1.2e-9, "orthogonal": 1.5e-9}
 #: Seconds of a first run that may hold compilation.
 _COMPILED = 2e-3
-#: Seconds that a pilot run takes beside its samples: with products of scores, or controls, or
-#: neither.  Measured once, so that the clock, which may meet compilation, decides less.
-_SLOW_START, _START = 1.8e-3, 2.5e-4
+#: Seconds that a pilot run takes beside its samples: with control variates; without; more for each
+#: parameter with products of scores.  Measured once, so that the clock, which may meet compilation,
+#: decides less.
+_SLOW_START, _START, _OF_ENTRY = 1.8e-3, 2.5e-4, 7e-5
 
 
 def choose(
@@ -176,14 +178,14 @@ class Race:
 
     def _most_seconds(self, combinations: Sequence[Combination]) -> float:
         """The part of the run's time; of quick ones, what is always allowed if that is more."""
-        slow = any(map(_slow, combinations))
-        return self.part_seconds if slow else max(self.part_seconds, _FLOOR)
+        quick = all(self._start(combination) < _FLOOR for combination in combinations)
+        return max(self.part_seconds, _FLOOR) if quick else self.part_seconds
 
     def _smooth(self) -> bool:
-        """Whether Sobol' points gain much."""
+        """Whether Sobol' points may gain much."""
         points = (r for r in self.pilot.records if _twice(r.combination) and r.estimates)
         return bool(self.default.variance) and any(
-            gain - error > _SMOOTH for gain, error in map(self.log_gain, points)
+            gain + error > _SMOOTH for gain, error in map(self.log_gain, points)
         )
 
     def _left(self, combination: Combination) -> int:
@@ -193,8 +195,14 @@ class Race:
     def _cost(self, combination: Combination, size: int) -> tuple[int, float]:
         """Evaluations and seconds of a pilot run."""
         calls = _whole(combination, size) * self._evaluations(combination)
-        start = _SLOW_START if _slow(combination) else _START
-        return calls, start + calls * min(self.default.seconds)
+        return calls, self._start(combination) + calls * min(self.default.seconds)
+
+    def _start(self, combination: Combination) -> float:
+        """Seconds of a run beside its samples."""
+        if combination.control_variates is not None:
+            return _SLOW_START
+        matrix = combination.baseline == "matrix"
+        return _START + (_OF_ENTRY * self.pilot.p.whole.size if matrix else 0.0)
 
     def _evaluations(self, combination: Combination) -> int:
         """Of f, or of f and its derivative, for each sample."""
