@@ -17,7 +17,7 @@ from fastscore.choice.pilot import KNOWN, Pilot, Record
 from fastscore.engine import host
 from fastscore.engine.streams import seed_of
 from fastscore.estimate import Estimate
-from fastscore.gradient import checked
+from fastscore.gradient import checked, names_of
 from fastscore.importance.proposals import SAMPLES
 from fastscore.variance.baselines import as_baseline
 from fastscore.variance.estimators import Enumerate
@@ -66,7 +66,7 @@ def choose(
     pilot = Pilot(f, p, seed, args=args, wrt=wrt, threads=threads)
     compiled = integrand.resolve(args) != "numpy"
     race = Race(
-        pilot, competitors(integrand, p.whole, args, fixed, n), n,
+        pilot, competitors(integrand, p.whole, args, fixed, n, names_of(wrt, p)), n,
         threads=(threads or host.threads()) if compiled else 1,
     )  # fmt: skip
     best = race.best()

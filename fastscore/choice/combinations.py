@@ -14,11 +14,13 @@ import numpy as np
 
 from fastscore.engine.enumeration import MOST_OUTCOMES
 from fastscore.engine.sobol import MOST_COORDINATES
+from fastscore.estimate import entries_of
 from fastscore.families import Family
 from fastscore.integrand import Integrand
 from fastscore.plan import Plan
 from fastscore.variance.delta_method import DeltaMethod
-from fastscore.variance.estimators import ESTIMATORS, Enumerate, Estimator, InPlace
+from fastscore.variance.estimators import Enumerate, Estimator
+from fastscore.variance.measures import required
 from fastscore.variance.patterns import MOST_ORTHOGONAL
 from fastscore.variance.sampling import Sampling, WithoutReplacement
 
@@ -116,7 +118,7 @@ class Field:
 
 
 def competitors(integrand: Integrand, p: Family, args: tuple[Any, ...], fixed: Combination,
-                most_outcomes: int) -> Field:  # fmt: skip
+                most_outcomes: int, wrt: tuple[str, ...] | None = None) -> Field:  # fmt: skip
     """What may compete for a gradient.
 
     Parameters
@@ -127,6 +129,8 @@ def competitors(integrand: Integrand, p: Family, args: tuple[Any, ...], fixed: C
         What the user chose: options that are not the default stay as they are.
     most_outcomes : int
         Outcomes up to which all are summed.
+    wrt : tuple of str, optional
+        Parameters; all by default.
     """
     if integrand.shaping is not None:
         raise ValueError(
@@ -139,7 +143,8 @@ def competitors(integrand: Integrand, p: Family, args: tuple[Any, ...], fixed: C
         [fixed.sampling] if "sampling" in free else ["iid", *_samplings(integrand, p, refused)]
     )
     found = [replace(fixed, sampling=sampling) for sampling in samplings]
-    found += _in_place(integrand, p, fixed, samplings, refused)
+    found += _pathwise(integrand, p, fixed, samplings, refused)
+    found += _differences(integrand, p, fixed, tuple(p.parameters) if wrt is None else wrt, refused)
     found += _discrete(integrand, p, args, fixed, most_outcomes, refused)
     found += _regressed(p, fixed, found, refused)
     found += _controlled(integrand, p, fixed, samplings)
@@ -190,36 +195,47 @@ def _samplings(integrand: Integrand, p: Family, refused: dict[str, str]) -> Iter
         yield "orthogonal"
 
 
-def _in_place(
+def _pathwise(
     integrand: Integrand, p: Family, fixed: Combination, samplings: list[Any],
     refused: dict[str, str],
 ) -> Iterator[Combination]:  # fmt: skip
-    """Estimators with terms in place of ``f s``."""
-    if fixed.baseline not in ("optimal", "matrix", None) or fixed.control_variates is not None:
+    """The pathwise estimator, by each way to sample."""
+    if not _takes_terms(integrand, fixed):
         return
-    if integrand.weighs is not None or integrand.nonfinite == "omit":
+    if integrand.derivative is None:
+        refused["pathwise"] = "the derivative of f is not given"
         return
-    for word, kind in ESTIMATORS.items():
-        if not issubclass(kind, InPlace):
-            continue
-        if word == "pathwise":
-            if integrand.derivative is None:
-                refused[word] = "the derivative of f is not given"
-                continue
-            try:
-                assert p.path is not None
-            except ValueError:
-                refused[word] = f"samples of {type(p).__name__} do not move with its parameters"
-                continue
-            for sampling in samplings:
-                yield replace(fixed, estimator=word, sampling=sampling)
-        elif "sampling" not in fixed.options and (word not in ("arm", "disarm") or _coins(p)):
+    try:
+        assert p.path is not None
+    except ValueError:
+        refused["pathwise"] = f"samples of {type(p).__name__} do not move with its parameters"
+        return
+    for sampling in samplings:
+        yield replace(fixed, estimator="pathwise", sampling=sampling)
+
+
+def _differences(
+    integrand: Integrand, p: Family, fixed: Combination, wrt: tuple[str, ...],
+    refused: dict[str, str],
+) -> Iterator[Combination]:  # fmt: skip
+    """Estimators by differences of f."""
+    if not _takes_terms(integrand, fixed) or "sampling" in fixed.options:
+        return
+    try:
+        required(p, p.source.family, entries_of(p, wrt))
+    except ValueError as error:
+        refused["measure"] = str(error)
+    else:
+        yield replace(fixed, estimator="measure")
+    if type(p).__name__ == "Bernoulli":
+        for word in ("disarm", "arm"):
             yield replace(fixed, estimator=word)
 
 
-def _coins(p: Family) -> bool:
-    """Whether p is a vector of independent Bernoullis."""
-    return type(p).__name__ == "Bernoulli"
+def _takes_terms(integrand: Integrand, fixed: Combination) -> bool:
+    """Whether terms may stand in place of ``f s``."""
+    free = fixed.baseline in ("optimal", "matrix", None) and fixed.control_variates is None
+    return free and integrand.weighs is None and integrand.nonfinite != "omit"
 
 
 def _discrete(

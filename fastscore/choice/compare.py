@@ -13,7 +13,7 @@ from fastscore.choice.combinations import Combination, competitors, with_baselin
 from fastscore.choice.pilot import KNOWN, Pilot, Record
 from fastscore.engine.streams import seed_of
 from fastscore.families import Family
-from fastscore.gradient import checked
+from fastscore.gradient import checked, names_of
 from fastscore.integrand import Integrand
 from fastscore.pictures import pyplot
 from fastscore.progress import progress_bar
@@ -203,7 +203,7 @@ def compare(
     integrand, args = checked(f, p, args)
     n, seed = max(_ROUNDS * _WARM, count("n", n)), seed_of(rng)
     as_controls(control_variates)
-    found = competitors(integrand, p.whole, args, Combination(), n)
+    found = competitors(integrand, p.whole, args, Combination(), n, names_of(wrt, p))
     combinations, refused = list(found.combinations), dict(found.refused)
     if control_variates is not None:
         combinations += [

@@ -14,7 +14,7 @@ import numpy as np
 from fastscore.engine import measures as kernels
 from fastscore.engine.measures import ASIDE, FLIP, MIRROR, NONE, TRIAL
 from fastscore.families import Family
-from fastscore.families._measures import measures_of
+from fastscore.families._measures import Measures, measures_of
 from fastscore.variance.differences import DifferenceTerms
 
 
@@ -35,9 +35,7 @@ class MeasureTerms(DifferenceTerms):
     """
 
     def __init__(self, p: Family, drawn: Family, wanted: np.ndarray) -> None:
-        rules = measures_of(drawn)
-        chosen = np.isin(p.index, wanted)
-        _require(p, rules.kind, chosen)
+        rules, chosen = required(p, drawn, wanted)
         columns = np.flatnonzero(chosen & (rules.numbers[:, kernels.COEFFICIENT] != 0))
         kinds = rules.kind[columns]
         ends = np.cumsum(np.where(kinds == ASIDE, 2, 1))
@@ -84,12 +82,20 @@ class MeasureTerms(DifferenceTerms):
         return at
 
 
-def _require(p: Family, kind: np.ndarray, chosen: np.ndarray) -> None:
-    """Name the parameters that have no rule."""
+def required(p: Family, drawn: Family, wanted: np.ndarray) -> tuple[Measures, np.ndarray]:
+    """Rules of all natural score columns, and which of these are wanted.
+
+    Raises
+    ------
+    ValueError
+        If one of them has none.
+    """
+    rules, chosen = measures_of(drawn), np.isin(p.index, wanted)
+    kind = rules.kind
     names = np.repeat(list(p.parameters), [p.free(name) for name in p.parameters])[p.index]
     missing = set(names[chosen & (kind == NONE)])
     if not missing:
-        return
+        return rules, chosen
     known = [name for name in p.parameters if not (kind[names == name] == NONE).any()]
     other = f"take wrt={known!r}, or 'score'" if known else "take 'score'"
     name = next(name for name in p.parameters if name in missing)
@@ -98,4 +104,4 @@ def _require(p: Family, kind: np.ndarray, chosen: np.ndarray) -> None:
     )
 
 
-__all__ = ["MeasureTerms"]
+__all__ = ["MeasureTerms", "required"]

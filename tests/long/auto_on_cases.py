@@ -39,7 +39,7 @@ WAYS = ("call", "kernels", "samples")
 
 def single(case: Case, n: int) -> dict[str, dict[str, float]]:
     """Variance × seconds of each combination."""
-    field = competitors(fs.Integrand(case.f), case.p, case.args, Combination(), n)
+    field = competitors(fs.Integrand(case.f), case.p, case.args, Combination(), n, case.wrt)
     works: dict[str, dict[str, float]] = {}
     for one in field.combinations:
         options: dict[str, Any] = one.options
